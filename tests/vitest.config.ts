@@ -1,0 +1,24 @@
+import { defineConfig } from 'vitest/config';
+
+const floor = { lines: 80 };
+
+export default defineConfig({
+  root: new URL('..', import.meta.url).pathname,
+  test: {
+    include: ['tests/**/*.test.ts'],
+    pool: 'forks', // better-sqlite3 is a native addon; keep it out of worker threads
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    reporters: ['default', new URL('support/plainReporter.ts', import.meta.url).pathname],
+    coverage: {
+      provider: 'v8',
+      reporter: ['text-summary', 'json-summary', 'text'],
+      include: ['src/**'],
+      exclude: ['src/gen/**'],
+      thresholds: {
+        'src/core/**': { lines: 90 },
+        'src/{store,engine,rpc,liquid,lightning,buyer}/**': floor,
+      },
+    },
+  },
+});
