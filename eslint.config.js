@@ -12,7 +12,7 @@ export default tseslint.config(
         'error',
         { considerDefaultExhaustiveForUnions: true, requireDefaultForNonUnion: true },
       ],
-      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowNever: true }],
       '@typescript-eslint/consistent-type-definitions': ['error', 'type'],
       'no-restricted-globals': ['error', { name: 'parseFloat', message: 'no floats in money code' }],
     },

@@ -61,6 +61,6 @@ export function errorChain(error: unknown): string {
     parts.push(current.message);
     current = current.cause;
   }
-  if (current !== undefined && !(current instanceof Error)) parts.push(String(current));
+  if (typeof current === 'string') parts.push(current);
   return parts.join(': ');
 }

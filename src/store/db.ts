@@ -1,0 +1,197 @@
+/**
+ * The seller's database: one SQLite file under WAL, one connection, one writer process.
+ *
+ * Queries are built with kysely, compiled, and run synchronously on cached statements, so nothing can come between the
+ * statements of a transaction.
+ */
+import { readdirSync, readFileSync, statfsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+import BetterSqlite3 from 'better-sqlite3';
+import { DummyDriver, Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler, type Compilable } from 'kysely';
+
+import { SwapError } from '../errors.js';
+import type { Tables } from './schema.js';
+
+/** Builds queries only; nothing is ever executed through it. */
+const queries = new Kysely<Tables>({
+  dialect: {
+    createAdapter: () => new SqliteAdapter(),
+    createDriver: () => new DummyDriver(),
+    createIntrospector: (db) => new SqliteIntrospector(db),
+    createQueryCompiler: () => new SqliteQueryCompiler(),
+  },
+});
+
+/** statfs magic numbers of network file systems, on which WAL is not safe: NFS, SMB, SMB2, CIFS, 9p, FUSE. */
+const NETWORK_FILE_SYSTEMS = new Set([0x6969, 0x517b, 0xfe534d42, 0xff534d42, 0x01021997, 0x65735546]);
+
+export class Store implements Disposable {
+  /** Query builder of the tables. */
+  readonly q = queries;
+  readonly #raw: BetterSqlite3.Database;
+  readonly #statements = new Map<string, BetterSqlite3.Statement>();
+  readonly #lock: BetterSqlite3.Database;
+  #isBroken = false;
+
+  private constructor(raw: BetterSqlite3.Database, lock: BetterSqlite3.Database) {
+    this.#raw = raw;
+    this.#lock = lock;
+  }
+
+  /**
+   * Opens or makes the database, applies migrations and checks its integrity.
+   *
+   * @throws SwapError `bad_config` if another process has it, the file system is a network one, or the file is damaged.
+   */
+  static open(options: { readonly path: string; readonly migrationsDir: string }): Store {
+    refuseNetworkFileSystem(dirname(options.path));
+    const lock = takeLock(`${options.path}.lock`);
+    const raw = new BetterSqlite3(options.path);
+    raw.defaultSafeIntegers(true);
+    raw.pragma('journal_mode = WAL'); // readers never block the writer
+    raw.pragma('synchronous = FULL'); // a commit is on disk before the effect that follows it
+    raw.pragma('busy_timeout = 5000');
+    raw.pragma('foreign_keys = ON');
+    raw.pragma('trusted_schema = OFF');
+    raw.pragma('cell_size_check = ON');
+    const check = raw.pragma('quick_check', { simple: true });
+    if (check !== 'ok') {
+      throw new SwapError('bad_config', `database ${options.path}: expected an intact file, found: ${String(check)}`);
+    }
+    migrate(raw, options.migrationsDir);
+    return new Store(raw, lock);
+  }
+
+  /** Rows of a query. */
+  all<Row>(query: Compilable<Row>): Row[] {
+    const { sql, parameters } = query.compile();
+    return this.#prepare(sql).all(...parameters) as Row[];
+  }
+
+  /** The first row of a query, if any. */
+  first<Row>(query: Compilable<Row>): Row | undefined {
+    const { sql, parameters } = query.compile();
+    return this.#prepare(sql).get(...parameters) as Row | undefined;
+  }
+
+  /** Runs a statement. @returns the number of rows it changed. */
+  run(query: Compilable): number {
+    const { sql, parameters } = query.compile();
+    return this.#prepare(sql).run(...parameters).changes;
+  }
+
+  /** Runs an insert. @returns the new row id. */
+  insert(query: Compilable): bigint {
+    const { sql, parameters } = query.compile();
+    return BigInt(this.#prepare(sql).run(...parameters).lastInsertRowid);
+  }
+
+  /**
+   * BEGIN IMMEDIATE ... COMMIT around a synchronous body. A failed commit makes the store read-only for this process,
+   * because nobody can know what the disk will do next.
+   */
+  tx<T>(body: () => T extends PromiseLike<unknown> ? never : T): T {
+    if (this.#isBroken)
+      throw new SwapError('read_only', 'the database refused a commit; restart after the disk is fixed');
+    const progress = { isBodyDone: false };
+    const run = () => {
+      const result = body();
+      progress.isBodyDone = true;
+      return result;
+    };
+    try {
+      return this.#raw.transaction(run).immediate();
+    } catch (error) {
+      if (progress.isBodyDone || isDiskError(error)) {
+        this.#isBroken = true;
+        throw new SwapError('read_only', 'the database refused a commit', { cause: error });
+      }
+      throw error;
+    }
+  }
+
+  /** True after a failed commit: no side effect may follow any more. */
+  get isReadOnly(): boolean {
+    return this.#isBroken;
+  }
+
+  /** Copies the database while it is in use. */
+  async backup(path: string): Promise<void> {
+    await this.#raw.backup(path);
+  }
+
+  [Symbol.dispose](): void {
+    this.#statements.clear();
+    this.#raw.close();
+    this.#lock.close();
+  }
+
+  #prepare(sql: string): BetterSqlite3.Statement {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = this.#raw.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+}
+
+function isDiskError(error: unknown): boolean {
+  return (
+    error instanceof BetterSqlite3.SqliteError &&
+    /^SQLITE_(FULL|IOERR|READONLY|CORRUPT|CANTOPEN|NOTADB)/.test(error.code)
+  );
+}
+
+function refuseNetworkFileSystem(dir: string): void {
+  let type: number;
+  try {
+    type = statfsSync(dir).type;
+  } catch (cause) {
+    throw new SwapError('bad_config', `database.path: expected an existing folder, found none at ${dir}`, { cause });
+  }
+  if (NETWORK_FILE_SYSTEMS.has(type)) {
+    throw new SwapError('bad_config', `database.path: expected a local file system, found a network one at ${dir}`);
+  }
+}
+
+/**
+ * One process a database. The lock is SQLite's own on a file beside it: the system frees it with the process, whatever
+ * ended it.
+ */
+function takeLock(path: string): BetterSqlite3.Database {
+  const lock = new BetterSqlite3(path, { timeout: 0 });
+  try {
+    lock.exec('BEGIN EXCLUSIVE');
+    return lock;
+  } catch (cause) {
+    lock.close();
+    throw new SwapError('bad_config', `database.path: expected to be its only user, found ${path} locked`, { cause });
+  }
+}
+
+/** Forward-only SQL files `NNNN_name.sql`, each applied once in its own transaction. */
+function migrate(raw: BetterSqlite3.Database, dir: string): void {
+  raw.exec('CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT');
+  const applied = new Set(raw.prepare('SELECT name FROM migrations').pluck().all());
+  const names = readdirSync(dir).filter((name) => /^\d{4}_[a-z0-9_]+\.sql$/.test(name));
+  const known = new Set(names);
+  for (const name of applied) {
+    if (!known.has(String(name))) {
+      throw new SwapError(
+        'bad_config',
+        `database: expected only known migrations, found ${String(name)}: a newer program wrote it`,
+      );
+    }
+  }
+  for (const name of names.sort()) {
+    if (applied.has(name)) continue;
+    raw
+      .transaction(() => {
+        raw.exec(readFileSync(join(dir, name), 'utf8'));
+        raw.prepare('INSERT INTO migrations (name, applied_at) VALUES (?, unixepoch())').run(name);
+      })
+      .immediate();
+  }
+}

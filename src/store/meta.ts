@@ -1,0 +1,120 @@
+/** Small facts that outlive the process: the pause, the accepted tip, tokens, unblinded outputs. */
+import {
+  assetAmount,
+  assetId,
+  blockHash,
+  blockHeight,
+  toSafeNumber,
+  unixSecs,
+  type AssetAmount,
+  type AssetId,
+  type BlockHash,
+  type BlockHeight,
+  type Outpoint,
+  type UnixSecs,
+} from '../core/units.js';
+import type { Store } from './db.js';
+
+const PAUSE_KEY = 'pause_reason';
+
+/** Why new business is stopped, or undefined while it is not. */
+export function findPause(store: Store): string | undefined {
+  return store.first(store.q.selectFrom('meta').select('value').where('key', '=', PAUSE_KEY))?.value;
+}
+
+export function savePause(store: Store, reason: string): void {
+  store.run(
+    store.q
+      .insertInto('meta')
+      .values({ key: PAUSE_KEY, value: reason })
+      .onConflict((oc) => oc.column('key').doUpdateSet({ value: reason })),
+  );
+}
+
+export function deletePause(store: Store): void {
+  store.run(store.q.deleteFrom('meta').where('key', '=', PAUSE_KEY));
+}
+
+/** The last tip that passed the tip rule. */
+export type AcceptedTip = { readonly height: BlockHeight; readonly hash: BlockHash; readonly acceptedAt: UnixSecs };
+
+export function findAcceptedTip(store: Store): AcceptedTip | undefined {
+  const row = store.first(store.q.selectFrom('tips').selectAll());
+  if (row === undefined) return undefined;
+  return {
+    height: blockHeight(toSafeNumber(row.height)),
+    hash: blockHash(row.block_hash),
+    acceptedAt: unixSecs(toSafeNumber(row.accepted_at)),
+  };
+}
+
+export function saveAcceptedTip(store: Store, tip: AcceptedTip): void {
+  const values = { height: BigInt(tip.height), block_hash: tip.hash, accepted_at: BigInt(tip.acceptedAt) };
+  store.run(
+    store.q
+      .insertInto('tips')
+      .values({ id: 1n, ...values })
+      .onConflict((oc) => oc.column('id').doUpdateSet(values)),
+  );
+}
+
+/** An output of the wallet with its secrets. */
+export type StoredOutput = {
+  readonly assetId: AssetId;
+  readonly value: AssetAmount;
+  readonly assetBlinder: Buffer;
+  readonly valueBlinder: Buffer;
+};
+
+export function findWalletOutput(store: Store, point: Outpoint): StoredOutput | undefined {
+  const row = store.first(
+    store.q
+      .selectFrom('wallet_outputs')
+      .selectAll()
+      .where('txid', '=', point.txid)
+      .where('vout', '=', BigInt(point.vout)),
+  );
+  if (row === undefined) return undefined;
+  return {
+    assetId: assetId(row.asset_id),
+    value: assetAmount(row.value),
+    assetBlinder: row.asset_blinder,
+    valueBlinder: row.value_blinder,
+  };
+}
+
+export function saveWalletOutput(store: Store, point: Outpoint, output: StoredOutput): void {
+  store.run(
+    store.q
+      .insertInto('wallet_outputs')
+      .values({
+        txid: point.txid,
+        vout: BigInt(point.vout),
+        asset_id: output.assetId,
+        value: output.value,
+        asset_blinder: output.assetBlinder,
+        value_blinder: output.valueBlinder,
+      })
+      .onConflict((oc) => oc.doNothing()),
+  );
+}
+
+/** Name of the principal whose token has this hash. */
+export function findPrincipal(store: Store, tokenHash: string): string | undefined {
+  return store.first(store.q.selectFrom('principals').select('name').where('token_hash', '=', tokenHash))?.name;
+}
+
+/** Adds or replaces the token of a name. */
+export function savePrincipal(store: Store, name: string, tokenHash: string, now: UnixSecs): void {
+  store.run(
+    store.q
+      .insertInto('principals')
+      .values({ name, token_hash: tokenHash, created_at: BigInt(now) })
+      .onConflict((oc) => oc.column('name').doUpdateSet({ token_hash: tokenHash })),
+  );
+}
+
+/** @returns false if there was no such name. */
+export function deletePrincipal(store: Store, name: string): boolean {
+  return store.run(store.q.deleteFrom('principals').where('name', '=', name)) === 1;
+}
