@@ -1,0 +1,164 @@
+/**
+ * BOLT 11 invoices, read strictly. Pure.
+ *
+ * The library checks the checksum and recovers the payee; this guard adds what it lets through: a missing payment
+ * secret, unknown required features, repeated fields, another network. An invoice without amount is refused: every
+ * invoice here has a price.
+ */
+import { decode, type PaymentRequestObject, type TagsObject } from 'bolt11';
+
+import { SwapError } from '../errors.js';
+import type { BitcoinNetworkName } from './network.js';
+import {
+  msat,
+  paymentHash,
+  pubkey,
+  unixSecs,
+  type Msat,
+  type PaymentHash,
+  type Pubkey,
+  type UnixSecs,
+} from './units.js';
+
+/** What an invoice says, after its signature was used to recover the payee. */
+export type DecodedInvoice = {
+  /** The text, in lower case. */
+  readonly bolt11: string;
+  readonly network: BitcoinNetworkName;
+  /** Node that signed. A flipped bit in the signature shows as another key here: compare it with the expected one. */
+  readonly payee: Pubkey;
+  readonly paymentHash: PaymentHash;
+  readonly amountMsat: Msat;
+  readonly createdAt: UnixSecs;
+  readonly expiresAt: UnixSecs;
+  /** F: blocks that the last hop must leave, 18 if the invoice does not say. */
+  readonly minFinalCltvDelta: number;
+  /** 64 hex digits. */
+  readonly descriptionHash: string | undefined;
+  readonly description: string | undefined;
+};
+
+type Decoded = PaymentRequestObject & { tagsObject: TagsObject };
+
+/** Longer than any invoice of a node; keeps hostile text cheap. */
+const MAX_CHARACTERS = 4096;
+const DEFAULT_EXPIRY_SECS = 3600;
+const DEFAULT_MIN_FINAL_CLTV_DELTA = 18;
+
+const BECH32_PREFIX: Readonly<Record<BitcoinNetworkName, string>> = { bitcoin: 'bc', testnet: 'tb', regtest: 'bcrt' };
+
+/** Required (even) features that any payer knows, by the library's name, and payment_metadata by its bit. */
+const KNOWN_FEATURES = new Set(['var_onion_optin', 'payment_secret', 'basic_mpp']);
+const PAYMENT_METADATA_BIT = 48;
+
+/** Fields that decide about money; BOLT 11 allows each once. */
+const SINGLE_FIELDS = [
+  'payment_hash',
+  'payment_secret',
+  'description',
+  'purpose_commit_hash',
+  'payee_node_key',
+  'expire_time',
+  'min_final_cltv_expiry',
+  'feature_bits',
+] as const;
+
+function refuse(what: string, expected: string, found: string): never {
+  throw new SwapError('invalid_argument', `invoice ${what}: expected ${expected}, found ${found}`);
+}
+
+/** `ln`, the network, then nothing or an amount: digits without leading zero and at most one multiplier. */
+function checkPrefix(text: string, network: BitcoinNetworkName): void {
+  const humanPart = text.slice(0, text.lastIndexOf('1'));
+  const match = /^ln([a-z]+)([1-9][0-9]*[munp]?)?$/.exec(humanPart);
+  const [, prefix = '', amount = ''] = match ?? [];
+  if (match === null) refuse('prefix', `ln${BECH32_PREFIX[network]} and an amount`, 'neither');
+  if (prefix !== BECH32_PREFIX[network]) refuse('network', `${network} (ln${BECH32_PREFIX[network]})`, `ln${prefix}`);
+  if (amount === '') refuse('amount', 'an amount', 'none');
+}
+
+function decodeText(text: string, network: BitcoinNetworkName): Decoded {
+  // The hashes only matter for fallback addresses, which nobody here pays to; the library wants them.
+  const parameters = { pubKeyHash: 0, scriptHash: 5, validWitnessVersions: [0, 1] };
+  try {
+    return decode(text, { bech32: BECH32_PREFIX[network], ...parameters });
+  } catch (cause) {
+    throw new SwapError('invalid_argument', 'invoice: expected a well-formed BOLT 11 text, found an error in it', {
+      cause,
+    });
+  }
+}
+
+function checkFields(decoded: Decoded): void {
+  for (const name of SINGLE_FIELDS) {
+    const found = decoded.tags.filter((tag) => tag.tagName === name).length;
+    if (found > 1) refuse(name, 'at most once', `${found} times`);
+  }
+  const secret = decoded.tagsObject.payment_secret ?? '';
+  if (!/^[0-9a-f]{64}$/.test(secret)) refuse('payment_secret', '32 bytes', `${secret.length / 2} bytes`);
+}
+
+/** Bits 0..19 have names in the library, those above come as a list. Odd bits may be ignored. */
+function checkFeatures({ tagsObject }: Decoded): void {
+  for (const [name, feature] of Object.entries(tagsObject.feature_bits ?? {})) {
+    if (typeof feature !== 'object') continue; // the field's length
+    if ('required' in feature && feature.required === true && !KNOWN_FEATURES.has(name)) {
+      refuse('features', 'no unknown required feature', name);
+    }
+  }
+  const { bits = [], start_bit: firstBit = 0 } = tagsObject.feature_bits?.extra_bits ?? {};
+  const unknown = bits.findIndex((isSet, i) => isSet && i % 2 === 0 && firstBit + i !== PAYMENT_METADATA_BIT);
+  if (unknown >= 0) refuse('features', 'no unknown required feature', `feature ${firstBit + unknown}`);
+}
+
+/** A count of the invoice that must be an exact, plausible integer. */
+function integerField(what: string, value: number | undefined, fallback: number, max: number): number {
+  const found = value ?? fallback;
+  if (!Number.isSafeInteger(found) || found > max) refuse(what, `an integer up to ${max}`, found.toString());
+  return found;
+}
+
+function hash32(what: string, value: string | undefined): string | undefined {
+  if (value !== undefined && !/^[0-9a-f]{64}$/.test(value)) refuse(what, '32 bytes', `${value.length / 2} bytes`);
+  return value;
+}
+
+function assemble(text: string, network: BitcoinNetworkName, decoded: Decoded): DecodedInvoice {
+  const { tagsObject: tags } = decoded;
+  const createdAt = unixSecs(decoded.timestamp ?? -1);
+  const expirySecs = integerField('expiry', tags.expire_time, DEFAULT_EXPIRY_SECS, 0xffff_ffff);
+  const descriptionHash = hash32('description_hash', tags.purpose_commit_hash);
+  if ((tags.description === undefined) === (descriptionHash === undefined)) {
+    refuse('description', 'a text or a hash', descriptionHash === undefined ? 'neither' : 'both');
+  }
+  return {
+    bolt11: text,
+    network,
+    payee: pubkey(decoded.payeeNodeKey ?? ''),
+    paymentHash: paymentHash(tags.payment_hash ?? ''),
+    amountMsat: msat(BigInt(decoded.millisatoshis ?? 0)),
+    createdAt,
+    expiresAt: unixSecs(createdAt + expirySecs),
+    minFinalCltvDelta: integerField('final CLTV', tags.min_final_cltv_expiry, DEFAULT_MIN_FINAL_CLTV_DELTA, 0xffff),
+    descriptionHash,
+    description: tags.description,
+  };
+}
+
+/**
+ * Reads an invoice.
+ *
+ * @param network whose invoices alone are accepted.
+ * @throws SwapError `invalid_argument`, and nothing else, for anything that BOLT 11 tells a payer to refuse, for another
+ *   network, for more than 4096 characters, and for an invoice without amount.
+ */
+export function decodeInvoice(text: string, network: BitcoinNetworkName): DecodedInvoice {
+  if (text.length > MAX_CHARACTERS) refuse('length', `at most ${MAX_CHARACTERS} characters`, text.length.toString());
+  const lower = text.toLowerCase();
+  if (text !== lower && text !== text.toUpperCase()) refuse('text', 'one letter case', 'mixed case');
+  checkPrefix(lower, network);
+  const decoded = decodeText(lower, network);
+  checkFields(decoded);
+  checkFeatures(decoded);
+  return assemble(lower, network, decoded);
+}
