@@ -51,6 +51,9 @@ const BECH32_PREFIX: Readonly<Record<BitcoinNetworkName, string>> = { bitcoin: '
 const KNOWN_FEATURES = new Set(['var_onion_optin', 'payment_secret', 'basic_mpp']);
 const PAYMENT_METADATA_BIT = 48;
 
+/** Half the order of secp256k1: a greater s is the other, non-canonical form of a signature. */
+const MAX_LOW_S = '7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0';
+
 /** Fields that decide about money; BOLT 11 allows each once. */
 const SINGLE_FIELDS = [
   'payment_hash',
@@ -96,13 +99,16 @@ function checkFields(decoded: Decoded): void {
   }
   const secret = decoded.tagsObject.payment_secret ?? '';
   if (!/^[0-9a-f]{64}$/.test(secret)) refuse('payment_secret', '32 bytes', `${secret.length / 2} bytes`);
+  // BOLT 11: with an `n` field the signature is validated, not recovered from, and must then be canonical.
+  const isHighS = (decoded.signature ?? '').slice(64) > MAX_LOW_S;
+  if (isHighS && decoded.tagsObject.payee_node_key !== undefined) refuse('signature', 'low S', 'high S');
 }
 
 /** Bits 0..19 have names in the library, those above come as a list. Odd bits may be ignored. */
 function checkFeatures({ tagsObject }: Decoded): void {
   for (const [name, feature] of Object.entries(tagsObject.feature_bits ?? {})) {
     if (typeof feature !== 'object') continue; // the field's length
-    if ('required' in feature && feature.required === true && !KNOWN_FEATURES.has(name)) {
+    if ('required' in feature && feature.required && !KNOWN_FEATURES.has(name)) {
       refuse('features', 'no unknown required feature', name);
     }
   }
