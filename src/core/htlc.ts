@@ -41,7 +41,7 @@ const PREIMAGE_BYTES = 32;
 /** Fixed bytes before and after the push of T. */
 const HEAD_BYTES = 66;
 const TAIL_BYTES = 28;
-const HASH_AT = 8;
+const HASH_AT = 7;
 const CLAIM_PKH_AT = 43;
 const REFUND_PKH_FROM_END = 23;
 

@@ -23,7 +23,15 @@ import {
   reversedBytes,
   sat,
 } from './units.js';
-import { swapId, type AssetAmount, type AssetId, type BlockHash, type Msat, type PaymentHash } from './units.js';
+import {
+  swapId,
+  toSafeNumber,
+  type AssetAmount,
+  type AssetId,
+  type BlockHash,
+  type Msat,
+  type PaymentHash,
+} from './units.js';
 import type { Pubkey, QuoteId, Sat, SwapId } from './units.js';
 
 /** What both sides agree on before the invoice exists. */
@@ -63,7 +71,8 @@ export type ClaimProofContext = {
 
 const CLAIM_PROOF_TAG = createHash('sha256').update('ln-liquid-swap/claim-key/v1').digest();
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
-const PROFILE_NAMES: Readonly<Record<ProfileName, true>> = { routed: true, near: true, direct: true, regtest: true };
+const PROFILE_NAMES: readonly ProfileName[] = ['routed', 'near', 'direct', 'regtest'];
+const DECIMAL = /^(0|[1-9][0-9]{0,18})$/;
 
 function refuse(what: string, expected: string, found: string): never {
   throw new SwapError('invalid_argument', `${what}: expected ${expected}, found ${found}`);
@@ -74,9 +83,9 @@ function count(what: string, value: number): string {
   return value.toString();
 }
 
-function profileName(value: string): string {
-  if (!Object.hasOwn(PROFILE_NAMES, value)) refuse('profile', Object.keys(PROFILE_NAMES).join(' | '), 'another name');
-  return value;
+function profileName(value: string): ProfileName {
+  const known = PROFILE_NAMES.find((name) => name === value);
+  return known ?? refuse('profile', PROFILE_NAMES.join(' | '), 'another name');
 }
 
 /**
@@ -104,6 +113,41 @@ export function canonicalTerms(terms: Terms): string {
     ['invoice_expiry_secs', count('invoice expiry', terms.invoiceExpirySecs)],
   ];
   return fields.map(([key, value]) => `${key}=${value}\n`).join('');
+}
+
+/**
+ * Terms out of their canonical text.
+ *
+ * @throws SwapError `invalid_argument` unless the text is exactly what {@link canonicalTerms} writes for them.
+ */
+export function parseTerms(text: string): Terms {
+  const fields = new Map(
+    text.split('\n').map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
+  );
+  const field = (key: string): string => fields.get(key) ?? refuse('terms', `a line ${key}=`, 'none');
+  const integer = (key: string): bigint => {
+    const digits = field(key);
+    return DECIMAL.test(digits) ? BigInt(digits) : refuse(key, 'a decimal integer', 'another text');
+  };
+  const terms: Terms = {
+    genesis: blockHash(field('genesis')),
+    sellerNodeId: pubkey(field('seller_node_id')),
+    swapId: swapId(field('swap_id')),
+    quoteId: quoteId(field('quote_id')),
+    paymentHash: paymentHash(field('payment_hash')),
+    assetId: assetId(field('asset_id')),
+    assetAmount: assetAmount(integer('asset_amount')),
+    feeSubsidySat: sat(integer('fee_subsidy_sats')),
+    priceMsat: msat(integer('price_msat')),
+    claimPkh: checkedPkh('claim public key hash', field('claim_pkh')),
+    refundPkh: checkedPkh('refund public key hash', field('refund_pkh')),
+    profile: profileName(field('profile')),
+    refundDeltaBlocks: toSafeNumber(integer('refund_delta_blocks')),
+    minFundingConfs: toSafeNumber(integer('min_funding_confs')),
+    invoiceExpirySecs: toSafeNumber(integer('invoice_expiry_secs')),
+  };
+  // Order, spelling and the absence of other lines: one text per terms.
+  return canonicalTerms(terms) === text ? terms : refuse('terms', 'their canonical text', 'another');
 }
 
 /** SHA256 of the canonical text, 64 hex digits: the invoice's description hash. */
