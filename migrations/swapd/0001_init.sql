@@ -43,6 +43,7 @@ CREATE TABLE swaps (
   request_id TEXT NOT NULL,
   quote_id TEXT NOT NULL UNIQUE REFERENCES quotes (quote_id),
   payment_hash TEXT NOT NULL UNIQUE,
+  seller_node_id TEXT NOT NULL,
   key_index INTEGER NOT NULL UNIQUE,
   state TEXT NOT NULL CHECK (state IN ('INTENT', 'INVOICED', 'FUNDING_SIGNED', 'ABORTING', 'FUNDED', 'CLAIM_SEEN',
     'REFUND_SEEN', 'CLAIMED', 'REFUNDED', 'FAILED', 'OWED')),

@@ -20,19 +20,23 @@ import type {
   UnixSecs,
 } from './units.js';
 
+/** Every internal state, in the order of a swap's life. */
+export const SWAP_STATES = [
+  'INTENT',
+  'INVOICED',
+  'FUNDING_SIGNED',
+  'ABORTING',
+  'FUNDED',
+  'CLAIM_SEEN',
+  'REFUND_SEEN',
+  'CLAIMED',
+  'REFUNDED',
+  'FAILED',
+  'OWED',
+] as const;
+
 /** Where the swap stands on Liquid, in the seller's words. */
-export type SwapState =
-  | 'INTENT'
-  | 'INVOICED'
-  | 'FUNDING_SIGNED'
-  | 'ABORTING'
-  | 'FUNDED'
-  | 'CLAIM_SEEN'
-  | 'REFUND_SEEN'
-  | 'CLAIMED'
-  | 'REFUNDED'
-  | 'FAILED'
-  | 'OWED';
+export type SwapState = (typeof SWAP_STATES)[number];
 
 /** Where the payment stands. SETTLING and CANCELING exclude each other. */
 export type PaymentStatus = 'NONE' | 'OPEN' | 'HELD' | 'SETTLING' | 'SETTLED' | 'CANCELING' | 'CANCELED';
@@ -45,6 +49,8 @@ export type SwapBase = {
   readonly requestId: string;
   readonly quoteId: QuoteId;
   readonly paymentHash: PaymentHash;
+  /** The node whose signature on the invoice binds the terms. */
+  readonly sellerNodeId: Pubkey;
   /** Index of the refund key. */
   readonly keyIndex: number;
   readonly assetId: AssetId;

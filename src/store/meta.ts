@@ -5,12 +5,12 @@ import {
   blockHash,
   blockHeight,
   toSafeNumber,
+  txid,
   unixSecs,
   type AssetAmount,
   type AssetId,
   type BlockHash,
   type BlockHeight,
-  type Outpoint,
   type UnixSecs,
 } from '../core/units.js';
 import type { Store } from './db.js';
@@ -66,13 +66,17 @@ export type StoredOutput = {
   readonly valueBlinder: Buffer;
 };
 
-export function findWalletOutput(store: Store, point: Outpoint): StoredOutput | undefined {
+/** `txid:vout` to its columns. */
+function pointOf(key: string): { txid: string; vout: bigint } {
+  const [id = '', vout = ''] = key.split(':');
+  return { txid: txid(id), vout: BigInt(vout) };
+}
+
+/** @param key `txid:vout`. */
+export function findWalletOutput(store: Store, key: string): StoredOutput | undefined {
+  const point = pointOf(key);
   const row = store.first(
-    store.q
-      .selectFrom('wallet_outputs')
-      .selectAll()
-      .where('txid', '=', point.txid)
-      .where('vout', '=', BigInt(point.vout)),
+    store.q.selectFrom('wallet_outputs').selectAll().where('txid', '=', point.txid).where('vout', '=', point.vout),
   );
   if (row === undefined) return undefined;
   return {
@@ -83,13 +87,15 @@ export function findWalletOutput(store: Store, point: Outpoint): StoredOutput | 
   };
 }
 
-export function saveWalletOutput(store: Store, point: Outpoint, output: StoredOutput): void {
+/** @param key `txid:vout`. */
+export function saveWalletOutput(store: Store, key: string, output: StoredOutput): void {
+  const point = pointOf(key);
   store.run(
     store.q
       .insertInto('wallet_outputs')
       .values({
         txid: point.txid,
-        vout: BigInt(point.vout),
+        vout: point.vout,
         asset_id: output.assetId,
         value: output.value,
         asset_blinder: output.assetBlinder,

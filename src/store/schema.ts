@@ -7,6 +7,7 @@ export type SwapRow = {
   request_id: string;
   quote_id: string;
   payment_hash: string;
+  seller_node_id: string;
   key_index: bigint;
   state: string;
   payment: string;

@@ -27,6 +27,7 @@ import {
   txid,
   unixSecs,
   type AssetId,
+  type PaymentHash,
   type SwapId,
   type UnixSecs,
 } from '../core/units.js';
@@ -73,6 +74,7 @@ const base = (row: SwapRow) => ({
   requestId: row.request_id,
   quoteId: quoteId(row.quote_id),
   paymentHash: paymentHash(row.payment_hash),
+  sellerNodeId: pubkey(row.seller_node_id),
   keyIndex: toSafeNumber(row.key_index),
   assetId: assetId(row.asset_id),
   assetAmount: assetAmount(row.asset_amount),
@@ -176,6 +178,7 @@ export function insertSwap(store: Store, swap: Swap & { readonly state: 'INTENT'
       request_id: swap.requestId,
       quote_id: swap.quoteId,
       payment_hash: swap.paymentHash,
+      seller_node_id: swap.sellerNodeId,
       key_index: BigInt(swap.keyIndex),
       asset_id: swap.assetId,
       asset_amount: swap.assetAmount,
@@ -251,6 +254,12 @@ export function openSwapIds(store: Store): SwapId[] {
     )
     .orderBy('created_at');
   return store.all(query).map((row) => swapId(row.swap_id));
+}
+
+/** The swap with this payment hash, if any. */
+export function swapIdOfHash(store: Store, hash: PaymentHash): SwapId | undefined {
+  const row = store.first(store.q.selectFrom('swaps').select('swap_id').where('payment_hash', '=', hash));
+  return row === undefined ? undefined : swapId(row.swap_id);
 }
 
 /** Newest swaps first, of the given states or all. */

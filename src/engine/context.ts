@@ -1,0 +1,71 @@
+/** The plain parts that handlers and duties share. Wired in src/main.ts, nowhere else. */
+import { EventEmitter } from 'node:events';
+
+import type { Zkp } from '../core/blind.js';
+import type { KeyPair } from '../core/keys.js';
+import type { LiquidNetworkName } from '../core/network.js';
+import type { Swap } from '../core/swap.js';
+import type { TxInput, TxOutput } from '../core/tx.js';
+import type { AssetId, BlockHash, Preimage, SatPerKvb, SwapId, UnixSecs } from '../core/units.js';
+import type { LightningNode, NodeInfo } from '../lightning/node.js';
+import type { LiquidChain, Tip } from '../liquid/chain.js';
+import type { LiquidWallet } from '../liquid/wallet.js';
+import type { Logger } from '../log.js';
+import type { Store } from '../store/db.js';
+import type { Mutex } from './mutex.js';
+
+/** What the watchers found last. Everything money-relevant is looked up again before it is used. */
+export type Health = {
+  tip: Tip | undefined;
+  /** Why the tip rule does not hold; undefined while it does. */
+  degradedReason: string | undefined;
+  node: NodeInfo | undefined;
+  /** Why the Lightning node is not usable; undefined while it is. */
+  lightningProblem: string | undefined;
+  readonly alarms: string[];
+};
+
+export type EngineContext = {
+  readonly store: Store;
+  readonly chain: LiquidChain;
+  readonly wallet: LiquidWallet;
+  readonly lightning: LightningNode;
+  readonly zkp: Zkp;
+  readonly randomBytes: (length: number) => Buffer;
+  /** Builds and blinds a transaction in the worker thread. @returns its unsigned bytes. */
+  readonly blind: (spec: {
+    readonly inputs: readonly TxInput[];
+    readonly outputs: readonly TxOutput[];
+    readonly locktime: number;
+  }) => Promise<Buffer>;
+  readonly keys: {
+    readonly preimageFor: (id: SwapId) => Preimage;
+    readonly refundKey: (index: number) => KeyPair;
+  };
+  readonly network: LiquidNetworkName;
+  readonly genesis: BlockHash;
+  readonly policyAsset: AssetId;
+  /** Labels of our hold invoices start with this: `ln-liquid-swap/<key fingerprint>/`. */
+  readonly labelPrefix: string;
+  /** Recovery bundles are written here before a funding is broadcast. */
+  readonly bundleDir: string;
+  /** Above this fee rate nothing new is funded or quoted. */
+  readonly feerateCeiling: SatPerKvb;
+  readonly now: () => UnixSecs;
+  readonly log: Logger;
+  /** Every spend of the wallet is planned, signed and committed inside it. */
+  readonly walletSection: Mutex;
+  readonly health: Health;
+  /** `swap` after every move, `block` after every sweep of the chain. */
+  readonly changes: EventEmitter<{ swap: [id: SwapId]; block: [] }>;
+};
+
+/** Raises an alarm: logged, shown in the status, and new business stops until the operator resumes it. */
+export function raiseAlarm(ctx: EngineContext, text: string, pause: (reason: string) => void): void {
+  ctx.log.error({ alarm: text }, 'alarm');
+  ctx.health.alarms.push(text);
+  pause(`alarm: ${text}`);
+}
+
+/** Label of a swap's invoice at the node. */
+export const invoiceLabel = (ctx: EngineContext, swap: Swap): string => `${ctx.labelPrefix}${swap.id}`;

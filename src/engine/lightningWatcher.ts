@@ -1,0 +1,26 @@
+/** Follows the Lightning node: its state, and hints about invoices. Truth is looked up by the reconciler. */
+import { swapIdOfHash } from '../store/swaps.js';
+import { errorChain } from '../errors.js';
+import type { EngineContext } from './context.js';
+import type { Reconciler } from './reconcile.js';
+
+/** Looks the node up and remembers whether it can be used. */
+export async function checkNode(ctx: EngineContext): Promise<void> {
+  try {
+    const node = await ctx.lightning.getInfo();
+    ctx.health.node = node;
+    ctx.health.lightningProblem = node.isSynced ? undefined : 'the Lightning node is not synced to its chain';
+  } catch (error) {
+    ctx.health.lightningProblem = errorChain(error);
+  }
+}
+
+/** One stream of hints until it breaks. After every reconnect all swaps are looked at, because hints were missed. */
+export async function followInvoices(ctx: EngineContext, reconciler: Reconciler, signal: AbortSignal): Promise<void> {
+  await checkNode(ctx);
+  await reconciler.reconcileAll();
+  for await (const hash of ctx.lightning.watchInvoices(signal)) {
+    const id = swapIdOfHash(ctx.store, hash);
+    if (id !== undefined) await reconciler.reconcile(id);
+  }
+}

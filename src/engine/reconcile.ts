@@ -1,0 +1,85 @@
+/**
+ * The one function that drives a swap: load -> facts -> duty -> perform, until nothing is due. Boot, blocks, Lightning
+ * updates, reconnects and RPCs all call it, so recovery is normal operation.
+ */
+import { nextDuty, type Duty } from '../core/duty.js';
+import { p2wshScriptPubKey } from '../core/htlc.js';
+import { isDone, isFunded } from '../core/swap.js';
+import type { SwapId } from '../core/units.js';
+import { errorChain, SwapError } from '../errors.js';
+import { findSwap, openSwapIds } from '../store/swaps.js';
+import type { EngineContext } from './context.js';
+import { gatherFacts } from './facts.js';
+import { perform } from './perform.js';
+
+/** A pass that needs more steps than the longest path of a swap has a bug; it stops and is tried again later. */
+const MAX_STEPS = 24;
+
+export type Reconciler = {
+  /** Drives one swap as far as it goes now. Calls for the same swap are serialized and merged. Never rejects. */
+  readonly reconcile: (id: SwapId) => Promise<void>;
+  /** Drives every open swap. Never rejects. */
+  readonly reconcileAll: () => Promise<void>;
+  /** Waits until nothing is running. */
+  readonly idle: () => Promise<void>;
+};
+
+export function createReconciler(ctx: EngineContext): Reconciler {
+  const running = new Map<SwapId, { promise: Promise<void>; isAgain: boolean }>();
+
+  const reconcile = (id: SwapId): Promise<void> => {
+    const current = running.get(id);
+    if (current !== undefined) {
+      current.isAgain = true; // something changed while it ran: one more pass sees it
+      return current.promise;
+    }
+    const entry = { promise: Promise.resolve(), isAgain: false };
+    running.set(id, entry);
+    entry.promise = (async () => {
+      try {
+        for (entry.isAgain = true; entry.isAgain;) {
+          entry.isAgain = false;
+          await pass(ctx, id);
+        }
+      } finally {
+        running.delete(id);
+      }
+    })();
+    return entry.promise;
+  };
+
+  return {
+    reconcile,
+    reconcileAll: async () => {
+      await Promise.all(openSwapIds(ctx.store).map(reconcile));
+    },
+    idle: async () => {
+      while (running.size > 0) await Promise.all([...running.values()].map((entry) => entry.promise));
+    },
+  };
+}
+
+/** One pass. Each call to the outside is made at most once; what it led to is looked up in the next step. */
+async function pass(ctx: EngineContext, id: SwapId): Promise<void> {
+  const tried = new Set<Duty['kind']>();
+  for (let step = 0; step < MAX_STEPS; step += 1) {
+    const swap = findSwap(ctx.store, id);
+    if (swap === undefined || isDone(swap)) return;
+    try {
+      if (isFunded(swap)) ctx.chain.subscribe(p2wshScriptPubKey(swap.witnessScript));
+      const duty = nextDuty(swap, await gatherFacts(ctx, swap), tried);
+      if (duty.kind === 'wait') return;
+      if (duty.kind !== 'record') tried.add(duty.kind);
+      await perform(ctx, swap, duty);
+      const moved = findSwap(ctx.store, id);
+      if (moved !== undefined && isDone(moved) && isFunded(moved)) {
+        ctx.chain.unsubscribe(p2wshScriptPubKey(moved.witnessScript));
+      }
+    } catch (error) {
+      if (error instanceof SwapError && error.code === 'version_conflict') continue;
+      const level = error instanceof SwapError ? 'warn' : 'error';
+      ctx.log[level]({ swapId: id, cause: errorChain(error) }, 'duty not done; it is tried again');
+      if (!(error instanceof SwapError) || error.code === 'read_only') return;
+    }
+  }
+}

@@ -1,0 +1,30 @@
+/** What the handlers get besides the engine's parts. */
+import type { CallContext } from 'nice-grpc-common';
+
+import type { EngineContext } from '../engine/context.js';
+import type { Reconciler } from '../engine/reconcile.js';
+import type { ConfiguredOffer } from './offers.js';
+
+export type Limits = {
+  readonly maxInflightSwaps: number;
+  readonly maxOpenUnpaidPerPrincipal: number;
+  readonly maxAssetSharePerPrincipalPpm: number;
+  readonly maxAssetSharePpm: number;
+  readonly createPerMinute: number;
+};
+
+export type RpcContext = EngineContext & {
+  readonly reconciler: Reconciler;
+  readonly offers: readonly ConfiguredOffer[];
+  readonly limits: Limits;
+  readonly version: string;
+  readonly startedAt: number;
+  readonly trustsSingleElectrum: boolean;
+};
+
+/** A call with its authenticated caller. */
+export type BuyerCall = CallContext & {
+  readonly principal: string;
+  /** Unix milliseconds by which the answer should be out. */
+  readonly answerBy: number;
+};

@@ -1,0 +1,219 @@
+/** CreateSwap: insert first, then drive; the same request always answers with the same swap. */
+import { createHash } from 'node:crypto';
+
+import { hashPreimage, pubkeyHash } from '../core/htlc.js';
+import { isFinalState, type Swap } from '../core/swap.js';
+import { canonicalTerms, termsHash, verifyClaimProof } from '../core/terms.js';
+import { PROFILES } from '../core/timelock.js';
+import { hex, msat, swapId, unixSecs, type Pubkey, type SwapId } from '../core/units.js';
+import { SwapError } from '../errors.js';
+import type { CreateSwapRequest, Swap as SwapMessage } from '../gen/ln_liquid_swap/v1/swap.js';
+import { findQuote, isQuoteUsed, type Quote } from '../store/quotes.js';
+import {
+  countInflight,
+  countOpenUnpaid,
+  findRequest,
+  findSwap,
+  insertRequest,
+  insertSwap,
+  nextKeyIndex,
+} from '../store/swaps.js';
+import type { z } from 'zod';
+import { inBackground } from '../engine/loop.js';
+import { swapStates } from './changes.js';
+import type { BuyerCall, RpcContext } from './context.js';
+import { toSwapMessage } from './convert.js';
+import { currentOffers } from './offers.js';
+import { createSwapSchema, parseRequest } from './parse.js';
+import { QUOTE_TTL_SECS, requireInventory, requireOpenForBusiness, sellerNodeId } from './quotes.js';
+
+type Input = z.output<typeof createSwapSchema>;
+
+/** The swap may still be funded this long after its quote expired, seconds. */
+const FUNDING_GRACE_SECS = 60;
+
+/** Covers what the buyer asked for, not the proof: a proof made again is the same request. */
+const bodyHash = (input: Input): string =>
+  createHash('sha256')
+    .update(`${input.quoteId}\n${input.claimPubkey}\n${input.maxPriceMsat.toString()}\n${input.minFundingConfs}\n`)
+    .digest('hex');
+
+export async function createSwap(
+  ctx: RpcContext,
+  request: CreateSwapRequest,
+  call: BuyerCall,
+): Promise<{ swap: SwapMessage }> {
+  const input = parseRequest(createSwapSchema, request);
+  const known = replayed(ctx, input, call.principal);
+  const id = known ?? (await admit(ctx, input, call.principal));
+  const swap = await driveUntil(ctx, id, { isEnough: input.waitUntilFunded ? isShown : isSigned, call });
+  return { swap: await toSwapMessage(ctx, swap) };
+}
+
+/** @throws SwapError `request_id_reused` if the request id was used with another body. */
+function replayed(ctx: RpcContext, input: Input, principal: string): SwapId | undefined {
+  const known = findRequest(ctx.store, principal, input.requestId);
+  if (known === undefined || known.bodyHash === bodyHash(input)) return known?.swapId;
+  throw new SwapError(
+    'request_id_reused',
+    `request_id ${input.requestId}: expected the body it was used with before, found another; choose a new UUID`,
+  );
+}
+
+/** Every check that can refuse, then the one commit of step S0. */
+async function admit(ctx: RpcContext, input: Input, principal: string): Promise<SwapId> {
+  const { tip } = requireOpenForBusiness(ctx);
+  const quote = usableQuote(ctx, input, principal);
+  const nodeId = await sellerNodeId(ctx);
+  requireClaimProof(ctx, input, nodeId);
+  await requireInboundCapacity(ctx, quote);
+  return ctx.store.tx(() => {
+    // Another call with the same request may have come first while this one asked the node.
+    const known = replayed(ctx, input, principal);
+    if (known !== undefined) return known;
+    requireUnused(ctx, quote);
+    requireQuota(ctx, principal);
+    requireInventory(ctx, tip, quote);
+    const swap = newSwap(ctx, { input, principal, quote, nodeId });
+    insertSwap(ctx.store, swap);
+    insertRequest(ctx.store, swap, bodyHash(input));
+    return swap.id;
+  });
+}
+
+function usableQuote(ctx: RpcContext, input: Input, principal: string): Quote {
+  const quote = findQuote(ctx.store, principal, input.quoteId);
+  if (quote === undefined)
+    throw new SwapError('quote_not_found', `expected a quote of yours, found none with id ${input.quoteId}`);
+  requireUnused(ctx, quote);
+  const now = ctx.now();
+  if (now > quote.expiresAt)
+    throw new SwapError('quote_expired', `the quote expired ${now - quote.expiresAt} s ago; ask for a new one`);
+  const offer = currentOffers(ctx).find((each) => each.assetId === quote.assetId);
+  if (offer?.profile !== quote.profile)
+    throw new SwapError('offer_changed', 'the offer changed since the quote; ask for a new one');
+  if (quote.priceMsat > input.maxPriceMsat) {
+    throw new SwapError(
+      'price_limit_exceeded',
+      `price: expected at most ${input.maxPriceMsat.toString()} msat, found ${quote.priceMsat.toString()}`,
+    );
+  }
+  if (input.minFundingConfs < quote.minFundingConfs || input.minFundingConfs > quote.maxFundingConfs) {
+    const description = `expected ${quote.minFundingConfs}..${quote.maxFundingConfs}, found ${input.minFundingConfs}`;
+    throw new SwapError('invalid_argument', `min_funding_confs: ${description}`, {
+      violations: [{ field: 'min_funding_confs', description }],
+    });
+  }
+  return quote;
+}
+
+function requireUnused(ctx: RpcContext, quote: Quote): void {
+  if (isQuoteUsed(ctx.store, quote.id))
+    throw new SwapError('quote_used', 'the quote was used for another swap; ask for a new one');
+}
+
+function requireClaimProof(ctx: RpcContext, input: Input, nodeId: Pubkey): void {
+  const { requestId, quoteId, claimPubkey } = input;
+  if (
+    verifyClaimProof(input.claimProof, { genesis: ctx.genesis, sellerNodeId: nodeId, requestId, quoteId, claimPubkey })
+  )
+    return;
+  const description = 'expected a low-S signature by claim_pubkey over this request, found another';
+  throw new SwapError('invalid_argument', `claim_proof: ${description}`, {
+    violations: [{ field: 'claim_proof', description }],
+  });
+}
+
+async function requireInboundCapacity(ctx: RpcContext, quote: Quote): Promise<void> {
+  const inbound = await ctx.lightning.inboundCapacityMsat();
+  if (inbound >= quote.priceMsat) return;
+  throw new SwapError(
+    'no_inbound_capacity',
+    `the seller's node can receive ${inbound.toString()} msat, the price is ${quote.priceMsat.toString()} msat`,
+  );
+}
+
+function requireQuota(ctx: RpcContext, principal: string): void {
+  const { maxOpenUnpaidPerPrincipal, maxInflightSwaps } = ctx.limits;
+  const open = countOpenUnpaid(ctx.store, principal);
+  if (open >= maxOpenUnpaidPerPrincipal) {
+    throw new SwapError(
+      'too_many_open_swaps',
+      `you have ${open} unpaid swaps, at most ${maxOpenUnpaidPerPrincipal} are allowed until they are paid or refunded`,
+    );
+  }
+  const inflight = countInflight(ctx.store);
+  if (inflight >= maxInflightSwaps) {
+    throw new SwapError(
+      'too_many_open_swaps',
+      `the seller has ${inflight} swaps under way, at most ${maxInflightSwaps} are allowed; try later`,
+    );
+  }
+}
+
+function newSwap(
+  ctx: RpcContext,
+  deal: { readonly input: Input; readonly principal: string; readonly quote: Quote; readonly nodeId: Pubkey },
+): Swap & { readonly state: 'INTENT' } {
+  const { input, principal, quote, nodeId } = deal;
+  const id = swapId(hex(ctx.randomBytes(16)));
+  const keyIndex = nextKeyIndex(ctx.store);
+  const profile = PROFILES[quote.profile];
+  const paymentHash = hashPreimage(ctx.keys.preimageFor(id));
+  const terms = {
+    genesis: ctx.genesis,
+    sellerNodeId: nodeId,
+    swapId: id,
+    quoteId: quote.id,
+    paymentHash,
+    assetId: quote.assetId,
+    assetAmount: quote.assetAmount,
+    feeSubsidySat: quote.feeSubsidySat,
+    priceMsat: quote.priceMsat,
+    claimPkh: pubkeyHash(input.claimPubkey),
+    refundPkh: pubkeyHash(ctx.keys.refundKey(keyIndex).pubkey),
+    profile: quote.profile,
+    refundDeltaBlocks: profile.refundDeltaBlocks,
+    minFundingConfs: input.minFundingConfs,
+    invoiceExpirySecs: profile.invoiceExpirySecs,
+  };
+  return {
+    ...terms,
+    state: 'INTENT',
+    id,
+    principal,
+    requestId: input.requestId,
+    keyIndex,
+    claimPubkey: input.claimPubkey,
+    terms: canonicalTerms(terms),
+    termsHash: termsHash(terms),
+    fundBy: unixSecs(quote.createdAt + QUOTE_TTL_SECS + FUNDING_GRACE_SECS),
+    createdAt: ctx.now(),
+    version: 0,
+    payment: 'NONE',
+    heldMsat: msat(0n),
+    reason: '',
+    isPreimageReleased: false,
+  };
+}
+
+const isSigned = (swap: Swap): boolean => swap.state !== 'INTENT' && swap.state !== 'INVOICED';
+const isShown = (swap: Swap): boolean => swap.state === 'FUNDED' || isFinalState(swap.state);
+
+/** Drives the swap until it is far enough or the call has to be answered. */
+async function driveUntil(
+  ctx: RpcContext,
+  id: SwapId,
+  options: { readonly isEnough: (swap: Swap) => boolean; readonly call: BuyerCall },
+): Promise<Swap> {
+  inBackground(ctx.log, 'reconcile', ctx.reconciler.reconcile(id));
+  const left = Math.max(0, options.call.answerBy - Date.now());
+  let last: Swap | undefined;
+  for await (const swap of swapStates(ctx, id, AbortSignal.any([AbortSignal.timeout(left), options.call.signal]))) {
+    last = swap;
+    if (options.isEnough(swap)) break;
+  }
+  const swap = findSwap(ctx.store, id) ?? last;
+  if (swap === undefined) throw new Error(`swap ${id} vanished`);
+  return swap;
+}
