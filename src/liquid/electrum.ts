@@ -1,0 +1,294 @@
+/**
+ * The Liquid chain seen through Electrum servers: checks every answer as far as bytes allow.
+ *
+ * A server that sends something provably false loses its connection, so that the next one gets its turn.
+ */
+import { readFileSync } from 'node:fs';
+
+import { parseTransaction, txidOf } from '../core/tx.js';
+import { blockHeight, hex, type BlockHash, type BlockHeight, type SatPerKvb, type Txid } from '../core/units.js';
+import { SwapError, errorChain } from '../errors.js';
+import type { Logger } from '../log.js';
+import type { BroadcastOutcome, ChainChange, HistoryEntry, LiquidChain, Tip, UnspentEntry } from './chain.js';
+import {
+  MIN_FEE_RATE,
+  isMissingTransaction,
+  readFeeEstimate,
+  readHeader,
+  readHistory,
+  readMerkleProof,
+  readRejection,
+  readRelayFee,
+  readStatusNotification,
+  readTip,
+  readTipNotification,
+  readTransaction,
+  readTxid,
+  readUnspent,
+  scripthash,
+  shortRejection,
+} from './electrumAnswers.js';
+import { ElectrumError, parseElectrumServer, type ElectrumConnection } from './electrumConnection.js';
+import { ElectrumSubscriptions } from './electrumSubscriptions.js';
+import { DEFAULT_TIMEOUTS, ElectrumSupervisor, type ElectrumTimeouts } from './electrumSupervisor.js';
+import { merkleRootFromBranch, type BlockHeader } from './headers.js';
+
+export type ElectrumOptions = {
+  /** `ssl://host:port` or `tcp://host:port`, tried in this order. */
+  readonly servers: readonly string[];
+  /** PEM file with the certificates to trust instead of the system's. */
+  readonly caFile?: string;
+  readonly log: Logger;
+  /** A server whose block 0 is another one is not used. */
+  readonly expectedGenesis?: BlockHash;
+  readonly timeouts?: Partial<ElectrumTimeouts>;
+};
+
+const PROTOCOL_VERSION = '1.4';
+const MAX_CACHED_HEADERS = 2_000;
+
+const tipOf = ({ height, hash, time }: BlockHeader): Tip => ({ height, hash, time });
+
+class ElectrumChain implements LiquidChain {
+  readonly #log: Logger;
+  readonly #expectedGenesis: BlockHash | undefined;
+  readonly #supervisor: ElectrumSupervisor;
+  readonly #subscriptions: ElectrumSubscriptions;
+  readonly #listeners = new Set<(change: ChainChange) => void>();
+  /** Headers asked for, by height; emptied when the chain may have been reorganised. */
+  readonly #headers = new Map<number, BlockHeader>();
+  #tip: BlockHeader | undefined;
+  #announcedTip: BlockHash | undefined;
+
+  constructor(options: ElectrumOptions) {
+    this.#log = options.log;
+    this.#expectedGenesis = options.expectedGenesis;
+    this.#subscriptions = new ElectrumSubscriptions((scriptPubKeyHex) => {
+      this.#emit({ kind: 'script', scriptPubKeyHex });
+    });
+    this.#supervisor = new ElectrumSupervisor({
+      servers: options.servers.map(parseElectrumServer),
+      ca: options.caFile === undefined ? undefined : readFileSync(options.caFile),
+      log: options.log,
+      timeouts: { ...DEFAULT_TIMEOUTS, ...options.timeouts },
+      handshake: async (connection) => {
+        await this.#handshake(connection);
+      },
+      onUp: (connection) => {
+        this.#onUp(connection);
+      },
+      onDown: () => {
+        this.#emit({ kind: 'disconnected' });
+      },
+      // Asking for the tip again makes up for a lost notification.
+      keepalive: async (connection) => {
+        await connection.request('server.ping', []);
+        await this.#askTip(connection);
+        this.#announceTip();
+      },
+    });
+  }
+
+  async genesisHash(): Promise<BlockHash> {
+    return (this.#headers.get(0) ?? (await this.#header(blockHeight(0)))).hash;
+  }
+
+  async tip(): Promise<Tip> {
+    await this.#supervisor.connection(); // the handshake of every connection sets the tip
+    if (this.#tip === undefined) throw new SwapError('chain_unavailable', 'no Electrum server has told its tip');
+    return tipOf(this.#tip);
+  }
+
+  async history(scriptPubKey: Uint8Array): Promise<readonly HistoryEntry[]> {
+    return await this.#ask('blockchain.scripthash.get_history', [scripthash(scriptPubKey)], readHistory);
+  }
+
+  async transaction(id: Txid): Promise<Buffer | undefined> {
+    try {
+      return await this.#ask('blockchain.transaction.get', [id], (answer) => readTransaction(answer, id));
+    } catch (error) {
+      if (error instanceof SwapError && isMissingTransaction(error.cause)) return undefined;
+      throw error;
+    }
+  }
+
+  async unspent(scriptPubKey: Uint8Array): Promise<readonly UnspentEntry[]> {
+    return await this.#ask('blockchain.scripthash.listunspent', [scripthash(scriptPubKey)], readUnspent);
+  }
+
+  async proveInclusion(id: Txid, height: BlockHeight): Promise<BlockHash> {
+    const { branch, position } = await this.#ask('blockchain.transaction.get_merkle', [id, height], (answer) =>
+      readMerkleProof(answer, height),
+    );
+    const root = merkleRootFromBranch({ txid: id, branch, position });
+    const cached = this.#headers.get(height);
+    // A header that does not fit may be from before a reorganisation, so it is asked for again.
+    const header = cached?.merkleRoot === root ? cached : await this.#header(height);
+    if (header.merkleRoot !== root) {
+      throw new SwapError(
+        'chain_unavailable',
+        `the merkle proof of ${id} does not lead to the header of block ${height}`,
+      );
+    }
+    return header.hash;
+  }
+
+  async broadcast(rawTx: Uint8Array): Promise<BroadcastOutcome> {
+    const id = txidOf(parseTransaction(rawTx));
+    try {
+      const answered = await this.#ask('blockchain.transaction.broadcast', [hex(rawTx)], readTxid);
+      if (answered === id) return { kind: 'accepted' };
+      return { kind: 'unknown', cause: new Error(`broadcast of ${id}: the server answered with ${answered}`) };
+    } catch (error) {
+      const cause = error instanceof SwapError ? error.cause : error;
+      if (!(cause instanceof ElectrumError) || cause.kind !== 'server') return { kind: 'unknown', cause: error };
+      const reason = readRejection(cause.message);
+      if (reason !== 'already') return { kind: 'rejected', reason, text: shortRejection(cause.message) };
+      return await this.#confirmKnown(id, error);
+    }
+  }
+
+  async feeRate(): Promise<SatPerKvb> {
+    const estimate = this.#ask('blockchain.estimatefee', [2], readFeeEstimate).catch((error: unknown) => {
+      this.#log.debug({ error: errorChain(error) }, 'no fee estimate, the relay fee counts');
+      return MIN_FEE_RATE;
+    });
+    const relayFee = await this.#ask('blockchain.relayfee', [], readRelayFee);
+    return [relayFee, await estimate].reduce((highest, rate) => (rate > highest ? rate : highest), MIN_FEE_RATE);
+  }
+
+  subscribe(scriptPubKey: Uint8Array): void {
+    this.#subscriptions.add(scriptPubKey, this.#supervisor.current()).catch((error: unknown) => {
+      this.#logSubscribeError(error);
+    });
+  }
+
+  unsubscribe(scriptPubKey: Uint8Array): void {
+    this.#subscriptions.delete(scriptPubKey);
+  }
+
+  onChange(listener: (change: ChainChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
+  }
+
+  close(): void {
+    this.#supervisor.close();
+    this.#listeners.clear();
+  }
+
+  async #ask<T>(method: string, params: readonly unknown[], read: (answer: unknown) => T): Promise<T> {
+    const connection = await this.#supervisor.connection();
+    try {
+      return await connection.ask(method, params, read);
+    } catch (cause) {
+      throw new SwapError('chain_unavailable', `Electrum server failed at ${method}`, { cause });
+    }
+  }
+
+  async #header(height: BlockHeight): Promise<BlockHeader> {
+    const header = await this.#ask('blockchain.block.header', [height], (answer) => readHeader(answer, height));
+    if (this.#headers.size >= MAX_CACHED_HEADERS) this.#headers.clear();
+    this.#headers.set(height, header);
+    return header;
+  }
+
+  /** The server says that it knows the transaction; believed only when it can show it. */
+  async #confirmKnown(id: Txid, claim: unknown): Promise<BroadcastOutcome> {
+    try {
+      if ((await this.transaction(id)) !== undefined) return { kind: 'accepted' };
+      return { kind: 'unknown', cause: claim };
+    } catch (cause) {
+      return { kind: 'unknown', cause };
+    }
+  }
+
+  async #handshake(connection: ElectrumConnection): Promise<void> {
+    connection.setNotificationListener((method, params) => {
+      this.#onNotification(connection, method, params);
+    });
+    await connection.request('server.version', ['ln-liquid-swap', PROTOCOL_VERSION]);
+    if (this.#expectedGenesis !== undefined) {
+      const genesis = await connection.ask('blockchain.block.header', [0], (answer) => readHeader(answer, 0));
+      if (genesis.hash !== this.#expectedGenesis) {
+        throw new ElectrumError('lie', `block 0: expected ${this.#expectedGenesis}, found ${genesis.hash}`);
+      }
+    }
+    this.#headers.clear();
+    this.#tip = undefined;
+    await this.#askTip(connection);
+  }
+
+  async #askTip(connection: ElectrumConnection): Promise<void> {
+    const before = this.#tip;
+    const tip = await connection.ask('blockchain.headers.subscribe', [], readTip);
+    // A notification that came right behind the answer was handled first and is newer.
+    if (this.#tip === before) this.#setTip(tip);
+  }
+
+  #onUp(connection: ElectrumConnection): void {
+    this.#emit({ kind: 'connected' });
+    this.#announceTip();
+    this.#subscriptions
+      .renew(connection, (error) => {
+        this.#logSubscribeError(error);
+      })
+      .catch((error: unknown) => {
+        this.#logSubscribeError(error);
+      });
+  }
+
+  #onNotification(connection: ElectrumConnection, method: string, params: unknown): void {
+    try {
+      if (method === 'blockchain.scripthash.subscribe') {
+        const [id, status] = readStatusNotification(params);
+        this.#subscriptions.update(id, status);
+      } else if (method === 'blockchain.headers.subscribe') {
+        this.#setTip(readTipNotification(params));
+        if (this.#supervisor.current() === connection) this.#announceTip();
+      }
+    } catch (error) {
+      connection.abandon(new ElectrumError('lie', `${method}: unusable notification`, error));
+    }
+  }
+
+  #setTip(tip: BlockHeader): void {
+    if (tip.hash === this.#tip?.hash) return;
+    if (tip.prevHash !== this.#tip?.hash) this.#headers.clear();
+    this.#tip = tip;
+  }
+
+  #announceTip(): void {
+    if (this.#tip === undefined || this.#tip.hash === this.#announcedTip) return;
+    this.#announcedTip = this.#tip.hash;
+    this.#emit({ kind: 'block', tip: tipOf(this.#tip) });
+  }
+
+  /** A listener's failure is its own: neither the connection nor other listeners see it. */
+  #emit(change: ChainChange): void {
+    for (const listener of [...this.#listeners]) {
+      try {
+        listener(change);
+      } catch (error) {
+        this.#log.error({ change: change.kind, error: errorChain(error) }, 'a chain listener failed');
+      }
+    }
+  }
+
+  #logSubscribeError(error: unknown): void {
+    this.#log.warn({ error: errorChain(error) }, 'a script could not be subscribed');
+  }
+}
+
+/**
+ * Connects to the first server that can be reached and keeps it so until `close()`. Returns at once; requests wait a
+ * short while for the connection and then fail with SwapError `chain_unavailable`.
+ *
+ * @throws SwapError `bad_config` for a malformed server; Error if `caFile` cannot be read.
+ */
+export function connectElectrum(options: ElectrumOptions): LiquidChain {
+  if (options.servers.length === 0) throw new SwapError('bad_config', 'Electrum servers: expected one, found none');
+  return new ElectrumChain(options);
+}

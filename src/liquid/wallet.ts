@@ -1,0 +1,232 @@
+/**
+ * The hot wallet: P2WPKH keys of one seed, confidential addresses, coins found through the chain port.
+ *
+ * It knows nothing of swaps: which coins are promised to whom is the caller's business.
+ */
+import type { Transaction } from 'liquidjs-lib';
+
+import type { SelectableCoin } from '../core/coinSelect.js';
+import { refundKey, type KeyPair } from '../core/keys.js';
+import { encodeAddress, type LiquidNetworkName } from '../core/network.js';
+import { signP2wpkhInput } from '../core/tx.js';
+import { displayHex, hex, outpointKey, type Pubkey } from '../core/units.js';
+import { SwapError } from '../errors.js';
+import type { Logger } from '../log.js';
+import type { BlindingWorker, UnblindedOutput } from './blinding.js';
+import type { LiquidChain } from './chain.js';
+import { createKeyRing, type KeyChain, type KeyRing } from './walletKeys.js';
+import { WalletScan, type UnspentOutput } from './walletScan.js';
+
+/** An unspent output of the wallet with all that spending it takes; the blinders are zero if it hides nothing. */
+export type Coin = SelectableCoin & {
+  readonly scriptPubKey: Buffer;
+  /** The value as serialized: part of what is signed. */
+  readonly valueBytes: Buffer;
+  readonly assetBlinder: Buffer;
+  readonly valueBlinder: Buffer;
+  readonly keyChain: KeyChain;
+  readonly keyIndex: number;
+};
+
+/** An opened output, kept so that no range proof is opened twice. */
+export type CachedOutput = UnblindedOutput;
+
+/** Where opened outputs are kept; the key is `txid:vout`. */
+export type OutputCache = {
+  readonly get: (key: string) => CachedOutput | undefined;
+  readonly put: (key: string, output: CachedOutput) => void;
+};
+
+/** Where change goes. */
+export type ChangeKey = { readonly scriptPubKey: Buffer; readonly blindingPubkey: Pubkey; readonly index: number };
+
+export type LiquidWallet = {
+  /**
+   * Learns what changed on the chain; cheap when nothing did. Calls do not overlap: one that comes during another runs
+   * after it.
+   *
+   * @throws SwapError `chain_unavailable`; the coins stay as they were.
+   */
+  readonly sync: () => Promise<void>;
+  /** Unspent outputs by the last sync, unconfirmed ones included; heights are signed. */
+  readonly coins: () => readonly Coin[];
+  /** The next address that was never used, the same until it is. @throws SwapError `chain_unavailable` before a sync. */
+  readonly receiveAddress: () => { readonly address: string; readonly scriptPubKey: Buffer };
+  /** A change key that this process never gave out before. @throws SwapError `chain_unavailable` before a sync. */
+  readonly changeKey: () => ChangeKey;
+  /**
+   * Signs inputs of the transaction in place.
+   *
+   * @param coins what the inputs spend, in their order.
+   * @param firstInput index of the input that spends the first coin, default 0.
+   */
+  readonly sign: (tx: Transaction, coins: readonly Coin[], firstInput?: number) => void;
+  readonly refundKey: (index: number) => KeyPair;
+  /** Whether the script belongs to a key that was derived so far. */
+  readonly ownsScript: (scriptPubKey: Uint8Array) => boolean;
+};
+
+export type WalletOptions = {
+  /** 64 bytes of BIP39. */
+  readonly seed: Uint8Array;
+  readonly network: LiquidNetworkName;
+  readonly chain: LiquidChain;
+  readonly worker: BlindingWorker;
+  readonly cache: OutputCache;
+  readonly log: Logger;
+  /** No change key below this index is given out; the caller may persist the last index and one more. */
+  readonly firstChangeIndex?: number;
+};
+
+const NO_BLINDER = Buffer.alloc(32);
+
+class Wallet {
+  readonly #options: WalletOptions;
+  readonly #keys: KeyRing;
+  readonly #scan: WalletScan;
+  /** Outputs that did not open; forgotten when everything is asked again, for it may have been the server's fault. */
+  readonly #junk = new Set<string>();
+  #coins: readonly Coin[] = [];
+  #nextChange: number;
+  /** Version of the scan that the coins reflect; undefined before the first sync. */
+  #seenVersion: number | undefined;
+  #running: Promise<void> | undefined;
+  #queued: Promise<void> | undefined;
+
+  constructor(options: WalletOptions) {
+    const { seed, network, chain, log } = options;
+    this.#options = options;
+    this.#keys = createKeyRing(seed, network);
+    this.#scan = new WalletScan({ chain, keys: this.#keys, log });
+    this.#nextChange = options.firstChangeIndex ?? 0;
+  }
+
+  async sync(): Promise<void> {
+    if (this.#running !== undefined) {
+      this.#queued ??= this.#running
+        .catch(() => undefined) // whoever started it hears of its failure
+        .then(async () => {
+          this.#queued = undefined;
+          await this.sync();
+        });
+      await this.#queued;
+      return;
+    }
+    this.#running = this.#syncNow();
+    try {
+      await this.#running;
+    } finally {
+      this.#running = undefined;
+    }
+  }
+
+  coins(): readonly Coin[] {
+    return this.#coins;
+  }
+
+  receiveAddress(): { address: string; scriptPubKey: Buffer } {
+    this.#requireSync();
+    const { scriptPubKey, blindingPubkey } = this.#keys.at(0, this.#scan.firstUnused(0));
+    return { address: encodeAddress({ scriptPubKey, blindingPubkey }, this.#options.network), scriptPubKey };
+  }
+
+  changeKey(): ChangeKey {
+    this.#requireSync();
+    const index = Math.max(this.#nextChange, this.#scan.firstUnused(1));
+    this.#nextChange = index + 1;
+    const { scriptPubKey, blindingPubkey } = this.#keys.at(1, index);
+    return { scriptPubKey, blindingPubkey, index };
+  }
+
+  sign(tx: Transaction, coins: readonly Coin[], firstInput = 0): void {
+    coins.forEach((coin, i) => {
+      const index = firstInput + i;
+      const input = tx.ins[index];
+      const spends = input === undefined ? 'nothing' : `${displayHex(input.hash)}:${input.index}`;
+      if (spends !== outpointKey(coin.outpoint)) {
+        throw new Error(`input ${index} was to spend ${outpointKey(coin.outpoint)}, it spends ${spends}`);
+      }
+      const { pubkey, privateKey } = this.#keys.at(coin.keyChain, coin.keyIndex);
+      signP2wpkhInput(tx, index, { pubkey, privateKey, prevoutValue: coin.valueBytes });
+    });
+  }
+
+  ownsScript(scriptPubKey: Uint8Array): boolean {
+    return this.#keys.find(hex(scriptPubKey)) !== undefined;
+  }
+
+  #requireSync(): void {
+    if (this.#seenVersion === undefined)
+      throw new SwapError('chain_unavailable', 'the wallet has not been scanned yet');
+  }
+
+  async #syncNow(): Promise<void> {
+    const isComplete = await this.#scan.refresh([0, this.#nextChange]);
+    if (isComplete) this.#junk.clear();
+    const { version } = this.#scan;
+    if (version === this.#seenVersion) return;
+    const coins: Coin[] = [];
+    for (const output of this.#scan.unspent()) {
+      const coin = await this.#coinOf(output);
+      if (coin !== undefined) coins.push(coin);
+    }
+    this.#coins = coins;
+    this.#seenVersion = version;
+  }
+
+  async #coinOf(output: UnspentOutput): Promise<Coin | undefined> {
+    const { explicit, key } = output;
+    const opened =
+      explicit === undefined
+        ? await this.#open(output)
+        : { ...explicit, assetBlinder: NO_BLINDER, valueBlinder: NO_BLINDER };
+    if (opened === undefined || opened.value === 0n) return undefined;
+    return {
+      ...opened,
+      outpoint: output.outpoint,
+      height: output.height,
+      isConfidential: explicit === undefined,
+      scriptPubKey: key.scriptPubKey,
+      valueBytes: output.valueBytes,
+      keyChain: key.chain,
+      keyIndex: key.index,
+    };
+  }
+
+  /** Opens a confidential output, at most once. */
+  async #open(output: UnspentOutput): Promise<CachedOutput | undefined> {
+    const { cache, chain, worker, log } = this.#options;
+    const id = outpointKey(output.outpoint);
+    const cached = cache.get(id);
+    if (cached !== undefined || this.#junk.has(id)) return cached;
+    const rawTx = await chain.transaction(output.outpoint.txid);
+    if (rawTx === undefined) return undefined;
+    const { blindingPrivateKey } = output.key;
+    const opened = await worker.unblind({ rawTx, vout: output.outpoint.vout, blindingPrivateKey });
+    if (opened === undefined) {
+      this.#junk.add(id);
+      log.debug({ outpoint: id }, 'an output to the wallet does not open and is ignored');
+      return undefined;
+    }
+    cache.put(id, opened);
+    return opened;
+  }
+}
+
+/** Opens the wallet of a seed. It knows no coins until the first `sync()`. */
+export function openWallet(options: WalletOptions): LiquidWallet {
+  const wallet = new Wallet(options);
+  return {
+    sync: async () => {
+      await wallet.sync();
+    },
+    coins: () => wallet.coins(),
+    receiveAddress: () => wallet.receiveAddress(),
+    changeKey: () => wallet.changeKey(),
+    sign: (tx, coins, firstInput) => {
+      wallet.sign(tx, coins, firstInput);
+    },
+    refundKey: (index) => refundKey(options.seed, options.network, index),
+    ownsScript: (scriptPubKey) => wallet.ownsScript(scriptPubKey),
+  };
+}
