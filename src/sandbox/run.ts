@@ -1,0 +1,92 @@
+/** `sandbox run`: keeps a world up until a signal, and tells a person what to do with it. */
+import { relative } from 'node:path';
+
+import { errorChain } from '../errors.js';
+import { openWorld } from './world/open.js';
+import type { World } from './world/world.js';
+
+export type RunOptions = {
+  /** Absolute path of the folder. */
+  readonly dir: string;
+  readonly liquidBlockSecs: number;
+  readonly bitcoinBlockSecs: number;
+  readonly withSwapd: boolean;
+  /** One ready line in JSON on stdout instead of text for people. */
+  readonly isJson: boolean;
+};
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/**
+ * Resolves when the world has ended in order.
+ *
+ * @throws WorldError if it cannot start, or Error if it had to end because its chains could not be stored.
+ */
+export async function runWorld(options: RunOptions): Promise<void> {
+  const startedAt = Date.now();
+  const report = (message: string): void => {
+    process.stderr.write(`${message}\n`);
+  };
+  const end = endOfWorld();
+  const { complete, close } = openWorld({ ...options, report, onFatal: end.fail });
+  try {
+    const world = await Promise.race([complete, end.reached]);
+    if (world) {
+      announce(world, options.isJson, Date.now() - startedAt);
+      await end.reached;
+    }
+  } finally {
+    complete.catch(() => undefined); // closing a half-built world makes it fail
+    report('ending every process of the world');
+    await close();
+  }
+}
+
+function announce(world: World, isJson: boolean, startupMs: number): void {
+  const { worldFile, controlSocket } = world.layout;
+  const line = { ready: true, world: worldFile, control: controlSocket, pid: process.pid, startup_ms: startupMs };
+  process.stdout.write(isJson ? `${JSON.stringify(line)}\n` : `${welcome(world, startupMs)}\n`);
+}
+
+/** The wish to end: a signal, the end of the program that started us, or a failure that cannot be survived. */
+function endOfWorld(): { readonly reached: Promise<void>; readonly fail: (error: unknown) => void } {
+  let fail: (error: unknown) => void = () => undefined;
+  const reached = new Promise<void>((resolve, reject) => {
+    for (const signal of SIGNALS) {
+      process.on(signal, () => {
+        resolve();
+      });
+    }
+    process.on('disconnect', resolve);
+    fail = (error) => {
+      reject(new Error(`the world had to end: ${errorChain(error)}`, { cause: error }));
+    };
+  });
+  reached.catch(() => undefined); // it may fail before anyone waits for it
+  return { reached, fail };
+}
+
+function welcome(world: World, startupMs: number): string {
+  const { layout, ports, state } = world;
+  const file = relative(process.cwd(), layout.worldFile);
+  const dir = relative(process.cwd(), layout.dir) || '.';
+  const dirFlag = dir === '.world' ? '' : ` --dir ${dir}`;
+  return `
+The world is up (${(startupMs / 1000).toFixed(1)} s). It lives in ${dir}; Ctrl-C ends it, the same command continues it.
+
+  seller, gRPC        127.0.0.1:${ports.swapd_grpc}
+  seller's node       ${state.nodeIds.seller}
+  buyer's node        ${state.nodeIds.buyer}
+  Liquid, Electrum    tcp://127.0.0.1:${ports.electrum}
+  Bitcoin, JSON-RPC   http://127.0.0.1:${ports.bitcoin_rpc}
+  everything else     ${file}, logs in ${dir}/logs
+
+Try, in another terminal:
+
+  npx --no swap offers --world ${file}
+  npx --no swap buy --asset USDT --amount 25 --world ${file}
+  npx --no swap admin status --world ${file}
+  grpcurl -plaintext 127.0.0.1:${ports.swapd_grpc} list
+  npx --no sandbox status${dirFlag}
+  npx --no sandbox mine liquid 1${dirFlag}`;
+}

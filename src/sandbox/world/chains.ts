@@ -1,0 +1,39 @@
+/** Both chains of a world with the servers that real programs connect to. */
+import { type BitcoinChain, openBitcoinChain } from '../bitcoin/chain.js';
+import { listenBitcoinRpc } from '../bitcoin/rpcServer.js';
+import { BITCOIN_RPC_USER } from './configs.js';
+import { HOST, type Layout, type Ports } from './layout.js';
+import { type LiquidSide, openLiquidSide } from './liquid.js';
+
+export type Chains = {
+  readonly bitcoin: BitcoinChain;
+  readonly liquid: LiquidSide;
+  /** Ends the servers, then the chains. */
+  close(): Promise<void>;
+};
+
+/** Opens the chains of a world and serves them. `onError` hears of bugs that a client triggered. */
+export async function openChains(
+  layout: Layout,
+  ports: Ports,
+  rpcPassword: string,
+  onError: (error: unknown) => void,
+): Promise<Chains> {
+  const bitcoin = openBitcoinChain({ dir: layout.chains });
+  const rpc = await listenBitcoinRpc(bitcoin, {
+    host: HOST,
+    port: ports.bitcoin_rpc,
+    user: BITCOIN_RPC_USER,
+    password: rpcPassword,
+    onError,
+  });
+  const liquid = await openLiquidSide({ dir: layout.chains, port: ports.electrum, onError });
+  return {
+    bitcoin,
+    liquid,
+    close: async () => {
+      await Promise.all([rpc.close(), liquid.close()]);
+      bitcoin.close();
+    },
+  };
+}
