@@ -6,9 +6,10 @@
 import { createHash } from 'node:crypto';
 
 import { crypto, script } from 'liquidjs-lib';
+import { isPrivate, pointFromScalar } from 'tiny-secp256k1';
 
 import { SwapError } from '../errors.js';
-import { blockHeight, hex, paymentHash, preimage, type BlockHeight, type PaymentHash } from './units.js';
+import { blockHeight, hex, paymentHash, preimage, pubkey, type BlockHeight, type PaymentHash } from './units.js';
 import type { Preimage, Pubkey } from './units.js';
 
 /** What an HTLC binds. The public key hashes are HASH160, 40 lower-case hex digits. */
@@ -138,6 +139,12 @@ export function p2wpkhScriptPubKey(key: Pubkey): Buffer {
 /** HASH160 of a compressed public key, 40 hex digits. */
 export function pubkeyHash(key: Pubkey): string {
   return hex(crypto.hash160(Buffer.from(key, 'hex')));
+}
+
+/** The compressed public key of 32 private bytes, or undefined if they are no private key. */
+export function publicKeyOf(privateKey: Uint8Array): Pubkey | undefined {
+  const point = isPrivate(privateKey) ? pointFromScalar(privateKey, true) : null;
+  return point === null ? undefined : pubkey(hex(point));
 }
 
 /** SHA256 of the preimage. */

@@ -5,24 +5,13 @@
  * and the rest of that back. The same outpoints at a higher rate give a replacement.
  */
 import type { Transaction } from 'liquidjs-lib';
-import { pointFromScalar } from 'tiny-secp256k1';
 
 import { SwapError } from '../errors.js';
 import { isConfidential, type RandomBytes, type Zkp } from './blind.js';
-import { claimWitness, hashPreimage, parseHtlcWitnessScript, pubkeyHash, refundWitness } from './htlc.js';
+import { claimWitness, hashPreimage, parseHtlcWitnessScript, pubkeyHash, publicKeyOf, refundWitness } from './htlc.js';
 import { buildTransaction, explicitInput, explicitValueBytes, feeFor, fullVsize, SEQUENCE_REPLACEABLE } from './tx.js';
 import { signHtlcInput, type HtlcOutpoint, type TxInput, type TxOutput } from './tx.js';
-import {
-  assetAmount,
-  hex,
-  pubkey,
-  sat,
-  type AssetId,
-  type Preimage,
-  type Pubkey,
-  type Sat,
-  type SatPerKvb,
-} from './units.js';
+import { assetAmount, sat, type AssetId, type Preimage, type Pubkey, type Sat, type SatPerKvb } from './units.js';
 
 /** What a claim and a refund have in common. */
 export type HtlcSpendOptions = {
@@ -69,8 +58,7 @@ function refuse(what: string, expected: string, found: string): never {
 
 /** The public key of the branch's private key, checked against the hash in the script. */
 function branchPubkey(privateKey: Uint8Array, pkh: string): Pubkey {
-  const point = pointFromScalar(privateKey, true);
-  const key = point === null ? undefined : pubkey(hex(point));
+  const key = publicKeyOf(privateKey);
   if (key === undefined || pubkeyHash(key) !== pkh) refuse('private key', 'that of the branch', 'another');
   return key;
 }

@@ -6,23 +6,12 @@
  */
 import { createHash } from 'node:crypto';
 
-import { pointFromScalar, sign, verify } from 'tiny-secp256k1';
+import { sign, verify } from 'tiny-secp256k1';
 
 import { SwapError } from '../errors.js';
-import { checkedPkh } from './htlc.js';
+import { checkedPkh, publicKeyOf } from './htlc.js';
 import type { ProfileName } from './timelock.js';
-import {
-  assetAmount,
-  assetId,
-  blockHash,
-  hex,
-  msat,
-  paymentHash,
-  pubkey,
-  quoteId,
-  reversedBytes,
-  sat,
-} from './units.js';
+import { assetAmount, assetId, blockHash, msat, paymentHash, pubkey, quoteId, reversedBytes, sat } from './units.js';
 import {
   swapId,
   toSafeNumber,
@@ -182,8 +171,7 @@ export function claimProofDigest(context: ClaimProofContext): Buffer {
  * @throws SwapError `invalid_argument` if the private key is not that of the claim key.
  */
 export function signClaimProof(privateKey: Uint8Array, context: ClaimProofContext): Buffer {
-  const point = pointFromScalar(privateKey, true);
-  if (point === null || hex(point) !== context.claimPubkey) refuse('private key', 'that of the claim key', 'another');
+  if (publicKeyOf(privateKey) !== context.claimPubkey) refuse('private key', 'that of the claim key', 'another');
   return Buffer.from(sign(claimProofDigest(context), privateKey));
 }
 

@@ -228,7 +228,7 @@ describe('a claim proof', () => {
   });
   it('is not made with another key', () => {
     expect(() => signClaimProof(keyOf('x').privateKey, context)).toThrow(refusal('that of the claim key'));
-    expect(() => signClaimProof(Buffer.alloc(32, 1).subarray(1), context)).toThrow();
+    expect(() => signClaimProof(Buffer.alloc(32), context)).toThrow(refusal('that of the claim key'));
   });
   it.each(['', 'f81d4fae7dec11d0a76500a0c91e6bf6', 'F81D4FAE-7DEC-11D0-A765-00A0C91E6BF6'])(
     'is not made for the request id "%s"',

@@ -2,12 +2,11 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createRequire } from 'node:module';
 
-import { pointFromScalar } from 'tiny-secp256k1';
 import { expect } from 'vitest';
 
 import type { Zkp } from '../../../src/core/blind.js';
-import { pubkeyHash } from '../../../src/core/htlc.js';
-import { hex, preimage, pubkey, type Preimage, type Pubkey } from '../../../src/core/units.js';
+import { pubkeyHash, publicKeyOf } from '../../../src/core/htlc.js';
+import { preimage, type Preimage, type Pubkey } from '../../../src/core/units.js';
 import type { ErrorCode } from '../../../src/errors.js';
 
 type ZkpFactory = { readonly default: () => Promise<Zkp> };
@@ -23,9 +22,8 @@ export type TestKey = { readonly privateKey: Buffer; readonly pubkey: Pubkey; re
 /** The key of a name, always the same. */
 export function keyOf(name: string): TestKey {
   const privateKey = createHash('sha256').update(name).digest();
-  const point = pointFromScalar(privateKey, true);
-  if (point === null) throw new Error('no public key');
-  const key = pubkey(hex(point));
+  const key = publicKeyOf(privateKey);
+  if (key === undefined) throw new Error('no public key');
   return { privateKey, pubkey: key, pkh: pubkeyHash(key) };
 }
 
