@@ -1,0 +1,142 @@
+/** A full node over JSON-RPC: only methods that bitcoind, btcd and the sandbox all have. Its answers are checked. */
+import { readFileSync } from 'node:fs';
+import { Agent as HttpAgent, request as httpRequest } from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+
+import { z } from 'zod';
+
+import { blockHash, satPerKvb, type BlockHash, type SatPerKvb } from '../../core/units.js';
+
+const TIMEOUT_MS = 10_000;
+/** A full block in hex, with room. */
+const MAX_BODY_BYTES = 16 * 1024 * 1024;
+
+export type BitcoindOptions = {
+  readonly url: string;
+  readonly user: string;
+  readonly password: string;
+  /** PEM certificate of the server, for https with its own certificate. */
+  readonly caFile?: string | undefined;
+};
+
+/** The server answered with an error. */
+export class RpcError extends Error {
+  readonly code: number;
+
+  constructor(method: string, code: number, message: string) {
+    super(`${method}: ${message} (${code})`);
+    this.name = 'RpcError';
+    this.code = code;
+  }
+}
+
+export type ChainSource = {
+  /** The server's best block and the name of its chain ("main", "test", "regtest", ...). */
+  best(): Promise<{ readonly hash: BlockHash; readonly chain: string; readonly height: number }>;
+  /** 80 bytes. */
+  header(hash: BlockHash): Promise<Buffer>;
+  block(hash: BlockHash): Promise<Buffer>;
+  /** Resolves when the server has it, also if it had it before. @throws RpcError if refused. */
+  broadcast(raw: Uint8Array): Promise<void>;
+  /** Fee estimate, or undefined if the server has none. */
+  feeRate(targetBlocks: number): Promise<SatPerKvb | undefined>;
+  close(): void;
+};
+
+const infoSchema = z.object({
+  chain: z.string(),
+  bestblockhash: z.string().regex(/^[0-9a-f]{64}$/),
+  blocks: z.int().nonnegative(),
+});
+const bytesSchema = z.string().regex(/^([0-9a-f]{2})+$/);
+const feeSchema = z.object({ feerate: z.number().positive().optional() });
+const answerSchema = z.object({
+  result: z.unknown(),
+  error: z.object({ code: z.number(), message: z.string() }).nullish(),
+});
+
+/** bitcoind's "transaction already in block chain". btcd says "already have" or "already exists" with other numbers. */
+const ALREADY_IN_CHAIN = -27;
+const METHOD_NOT_FOUND = -32601;
+
+/** Connects lazily; every call has a timeout. */
+export function connectBitcoind(options: BitcoindOptions): ChainSource {
+  const post = makePost(options);
+  const call = async (method: string, ...params: unknown[]): Promise<unknown> => {
+    const body = await post.send(JSON.stringify({ jsonrpc: '1.0', id: 0, method, params }));
+    const answer = answerSchema.parse(JSON.parse(body));
+    if (answer.error) throw new RpcError(method, answer.error.code, answer.error.message);
+    return answer.result;
+  };
+  const hexBytes = async (method: string, ...params: unknown[]): Promise<Buffer> =>
+    Buffer.from(bytesSchema.parse(await call(method, ...params)), 'hex');
+  return {
+    best: async () => {
+      const info = infoSchema.parse(await call('getblockchaininfo'));
+      return { hash: blockHash(info.bestblockhash), chain: info.chain, height: info.blocks };
+    },
+    header: (hash) => hexBytes('getblockheader', hash, false),
+    block: (hash) => hexBytes('getblock', hash, 0),
+    broadcast: async (raw) => {
+      try {
+        await call('sendrawtransaction', Buffer.from(raw).toString('hex'));
+      } catch (error) {
+        if (!isKnownAlready(error)) throw error;
+      }
+    },
+    feeRate: async (targetBlocks) => {
+      try {
+        const { feerate } = feeSchema.parse(await call('estimatesmartfee', targetBlocks));
+        return feerate === undefined ? undefined : satPerKvb(BigInt(Math.round(feerate * 1e8)));
+      } catch (error) {
+        if (error instanceof RpcError && error.code === METHOD_NOT_FOUND) return undefined;
+        throw error;
+      }
+    },
+    close: post.close,
+  };
+}
+
+/** The only match on message text: btcd has no number of its own for "I have it". */
+function isKnownAlready(error: unknown): boolean {
+  if (!(error instanceof RpcError)) return false;
+  return error.code === ALREADY_IN_CHAIN || /already (have|exists|known|in)/.test(error.message);
+}
+
+function makePost(options: BitcoindOptions): { send(body: string): Promise<string>; close(): void } {
+  const url = new URL(options.url);
+  const isTls = url.protocol === 'https:';
+  const ca = options.caFile === undefined ? undefined : readFileSync(options.caFile);
+  const agent = isTls ? new HttpsAgent({ keepAlive: true, ...(ca && { ca }) }) : new HttpAgent({ keepAlive: true });
+  const request = isTls ? httpsRequest : httpRequest;
+  const authorization = `Basic ${Buffer.from(`${options.user}:${options.password}`).toString('base64')}`;
+  const send = (body: string): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const headers = { authorization, 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
+      const call = request(url, { method: 'POST', agent, headers, signal: AbortSignal.timeout(TIMEOUT_MS) });
+      call.on('error', reject);
+      call.on('response', (response) => {
+        const parts: Buffer[] = [];
+        let size = 0;
+        response.on('error', reject);
+        response.on('data', (part: Buffer) => {
+          size += part.length;
+          if (size > MAX_BODY_BYTES) response.destroy(new Error(`answer larger than ${MAX_BODY_BYTES} bytes`));
+          else parts.push(part);
+        });
+        response.on('end', () => {
+          const text = Buffer.concat(parts).toString('utf8');
+          // bitcoind answers errors of a call with 500 or 404 and a JSON body
+          if (text.startsWith('{')) resolve(text);
+          else reject(new Error(`HTTP status ${response.statusCode ?? 0} from the full node`));
+        });
+      });
+      call.end(body);
+    });
+  return {
+    send,
+    close: () => {
+      agent.destroy();
+    },
+  };
+}

@@ -1,0 +1,189 @@
+/** Opening channels from the wallet, and the list of channels. */
+import { randomBytes } from 'node:crypto';
+
+import * as ldk from 'lightningdevkit';
+
+import { displayHex, hex, type Pubkey, type Txid, txid } from '../core/units.js';
+import type { FeeRates } from './chain/fees.js';
+import { NodeError } from './errors.js';
+import { bytes, describe, errorOf, isAbsent, isOk, unwrap } from './ldk/result.js';
+import type { Turns } from './ldk/turn.js';
+import { userConfig, type ChannelPolicy } from './ldk/userConfig.js';
+import type { Wallet } from './wallet.js';
+
+const OPEN_TIMEOUT_MS = 30_000;
+/** Blocks within which a funding transaction should confirm. */
+const FUNDING_TARGET = 12;
+
+export type OpenRequest = {
+  readonly nodeId: Pubkey;
+  readonly capacitySats: bigint;
+  readonly pushMsat: bigint;
+  readonly isAnnounced: boolean;
+};
+
+export type OpenedChannel = {
+  /** 64 hex digits. */
+  readonly channelId: string;
+  readonly fundingTxid: Txid;
+  readonly fundingVout: number;
+  readonly fundingTx: Buffer;
+};
+
+type Opening = {
+  readonly request: OpenRequest;
+  fundingTx: Buffer | undefined;
+  failure: NodeError | undefined;
+  resolve(channel: OpenedChannel): void;
+  reject(error: NodeError): void;
+};
+
+export type ChannelServiceParts = {
+  readonly manager: ldk.ChannelManager;
+  readonly turns: Turns;
+  readonly wallet: Wallet;
+  readonly fees: FeeRates;
+  readonly policy: ChannelPolicy;
+  readonly isConnected: (nodeId: Pubkey) => boolean;
+  readonly tipHeight: () => number;
+};
+
+export type Channels = ReturnType<typeof makeChannels>;
+
+/** The channels of one node. */
+export function makeChannels(parts: ChannelServiceParts) {
+  const { manager, turns, wallet, fees, policy } = parts;
+  const openings = new Map<bigint, Opening>();
+
+  const create = (userChannelId: bigint, request: OpenRequest): void => {
+    const config = userConfig(policy, request.isAnnounced);
+    const result = manager.create_channel(
+      bytes(request.nodeId),
+      request.capacitySats,
+      request.pushMsat,
+      userChannelId,
+      null,
+      config,
+    );
+    if (!isOk(result)) throw new NodeError('channel_refused', `channel: ${describe(errorOf(result))}`);
+  };
+
+  const assertOpenable = ({ nodeId, capacitySats }: OpenRequest): void => {
+    if (!parts.isConnected(nodeId)) throw new NodeError('peer_not_connected', `peer ${nodeId} is not connected`);
+    if (!wallet.canFund(capacitySats, fees.rate(FUNDING_TARGET), parts.tipHeight())) {
+      const { confirmedSats } = wallet.balance(parts.tipHeight());
+      throw new NodeError(
+        'insufficient_funds',
+        `wallet: expected ${capacitySats} sat and a fee, found ${confirmedSats} sat confirmed`,
+      );
+    }
+  };
+
+  return {
+    /**
+     * Opens a channel; resolves when its funding transaction may be broadcast.
+     * @throws NodeError `peer_not_connected`, `insufficient_funds`, `channel_refused`
+     */
+    open: async (request: OpenRequest): Promise<OpenedChannel> => {
+      assertOpenable(request);
+      const userChannelId = newChannelMark();
+      let timer: NodeJS.Timeout | undefined;
+      try {
+        return await new Promise<OpenedChannel>((resolve, reject) => {
+          openings.set(userChannelId, { request, fundingTx: undefined, failure: undefined, resolve, reject });
+          timer = setTimeout(() => {
+            reject(new NodeError('channel_refused', 'channel: the peer did not answer in time'));
+          }, OPEN_TIMEOUT_MS);
+          turns.run(() => {
+            create(userChannelId, request);
+          });
+        });
+      } finally {
+        clearTimeout(timer);
+        openings.delete(userChannelId);
+      }
+    },
+    /** The peer agreed: fund it. Called inside a turn. */
+    onFundingNeeded: (event: ldk.Event_FundingGenerationReady): void => {
+      const opening = openings.get(event.user_channel_id);
+      const refuse = (why: string): void => {
+        manager.force_close_without_broadcasting_txn(event.temporary_channel_id, event.counterparty_node_id, why);
+      };
+      if (opening === undefined) {
+        refuse('the open was given up');
+        return;
+      }
+      const output = { script: event.output_script, valueSat: event.channel_value_satoshis };
+      try {
+        opening.fundingTx = wallet.fund(output, fees.rate(FUNDING_TARGET), parts.tipHeight());
+      } catch (error) {
+        if (!(error instanceof NodeError)) throw error;
+        opening.failure = error;
+        refuse('insufficient funds');
+        return;
+      }
+      unwrap(
+        manager.funding_transaction_generated(
+          event.temporary_channel_id,
+          event.counterparty_node_id,
+          Uint8Array.from(opening.fundingTx),
+        ),
+        'funding',
+      );
+    },
+    /** Called inside a turn. */
+    onPending: (event: ldk.Event_ChannelPending): void => {
+      const opening = openings.get(event.user_channel_id);
+      const { fundingTx } = opening ?? {};
+      if (opening === undefined || fundingTx === undefined) return;
+      const channel = {
+        channelId: hex(event.channel_id.get_a()),
+        fundingTxid: txid(displayHex(event.funding_txo.get_txid())),
+        fundingVout: event.funding_txo.get_index(),
+        fundingTx,
+      };
+      turns.after(() => {
+        opening.resolve(channel);
+      });
+    },
+    /** Called inside a turn. */
+    onClosed: (event: ldk.Event_ChannelClosed): void => {
+      const opening = openings.get(event.user_channel_id);
+      if (opening === undefined) return;
+      const reason = opening.failure ?? new NodeError('channel_refused', `channel: ${closureText(event.reason)}`);
+      turns.after(() => {
+        opening.reject(reason);
+      });
+    },
+    /** Reserved coins of fundings that LDK gave up or forgot. Called inside a turn at start. */
+    releaseAbandoned: (): void => {
+      const alive = new Set(
+        manager.list_channels().flatMap((channel) => {
+          const funding = channel.get_funding_txo();
+          return isAbsent(funding) ? [] : [displayHex(funding.get_txid())];
+        }),
+      );
+      for (const id of wallet.reservedOnly()) if (!alive.has(id)) wallet.giveUp(id);
+    },
+    /** Ends waiting callers. */
+    stop: (): void => {
+      for (const opening of openings.values()) opening.reject(new NodeError('shutting_down', 'the node is shutting down'));
+    },
+  };
+}
+
+/**
+ * A random number for LDK's 128-bit id. The bindings write it in one byte order and read it in the other, and refuse
+ * 2^124 and more: so it reads the same from both ends and begins with a zero digit.
+ */
+function newChannelMark(): bigint {
+  const half = randomBytes(8);
+  half.writeUInt8(half.readUInt8() & 0x0f);
+  return BigInt(`0x${half.toString('hex')}${Buffer.from(half).reverse().toString('hex')}`);
+}
+
+/** LDK's reason for a closed channel, with the peer's words where there are any. */
+export function closureText(reason: ldk.ClosureReason): string {
+  if (reason instanceof ldk.ClosureReason_CounterpartyForceClosed) return `the peer said: ${reason.peer_msg.to_str()}`;
+  return describe(reason).replace(/^ClosureReason_/, '');
+}

@@ -1,0 +1,73 @@
+/** LDK's events: each becomes rows of the same turn. An event that was handled is never reported again. */
+import { Transaction } from 'bitcoinjs-lib';
+import * as ldk from 'lightningdevkit';
+
+import { displayHex, hex, paymentHash, type PaymentHash } from '../../core/units.js';
+import type { Logger } from '../../log.js';
+import { closureText, type Channels } from '../channels.js';
+import type { Invoices } from '../invoices.js';
+import type { Payments } from '../payments.js';
+import { some } from './result.js';
+import type { Sweeper } from './sweeper.js';
+
+export type EventParts = {
+  readonly invoices: Invoices;
+  readonly payments: Payments;
+  readonly channels: Channels;
+  readonly sweeper: Sweeper;
+  /** HTLCs wait to be looked at; must not happen inside the event. */
+  readonly forwardSoon: () => void;
+  readonly forgetFunding: (txid: string) => void;
+  readonly log: Logger;
+};
+
+const hashOf = (bytes: Uint8Array): PaymentHash => paymentHash(hex(bytes));
+
+/** Handles one event inside the turn. */
+export function handleEvent(event: ldk.Event, parts: EventParts): void {
+  const { invoices, payments, channels, sweeper, log } = parts;
+  if (event instanceof ldk.Event_PendingHTLCsForwardable) {
+    parts.forwardSoon();
+  } else if (event instanceof ldk.Event_PaymentClaimable) {
+    invoices.onClaimable(hashOf(event.payment_hash), event.amount_msat, some<number>(event.claim_deadline));
+  } else if (event instanceof ldk.Event_PaymentClaimed) {
+    invoices.onClaimed(hashOf(event.payment_hash), event.amount_msat);
+  } else if (event instanceof ldk.Event_HTLCHandlingFailed) {
+    const destination = event.failed_next_destination;
+    if (destination instanceof ldk.HTLCDestination_FailedPayment) invoices.onFailedBack(hashOf(destination.payment_hash));
+  } else if (event instanceof ldk.Event_PaymentSent) {
+    payments.onSent(hashOf(event.payment_hash), event.payment_preimage, some<bigint>(event.fee_paid_msat));
+  } else if (event instanceof ldk.Event_PaymentFailed) {
+    payments.onFailed(hashOf(event.payment_id), failureText(some<ldk.PaymentFailureReason>(event.reason)));
+  } else if (event instanceof ldk.Event_FundingGenerationReady) {
+    channels.onFundingNeeded(event);
+  } else if (event instanceof ldk.Event_ChannelPending) {
+    channels.onPending(event);
+  } else if (event instanceof ldk.Event_ChannelReady) {
+    log.info({ channelId: hex(event.channel_id.get_a()) }, 'channel ready');
+  } else if (event instanceof ldk.Event_ChannelClosed) {
+    log.warn({ channelId: hex(event.channel_id.get_a()), why: closureText(event.reason) }, 'channel closed');
+    channels.onClosed(event);
+  } else if (event instanceof ldk.Event_DiscardFunding) {
+    parts.forgetFunding(fundingTxid(event.funding_info));
+  } else if (event instanceof ldk.Event_SpendableOutputs) {
+    sweeper.add(event.outputs);
+    sweeper.sweep();
+  }
+}
+
+function fundingTxid(funding: ldk.FundingInfo): string {
+  if (funding instanceof ldk.FundingInfo_Tx) return Transaction.fromBuffer(funding.transaction).getId();
+  if (funding instanceof ldk.FundingInfo_OutPoint) return displayHex(funding.outpoint.get_txid());
+  throw new Error('unknown kind of funding');
+}
+
+/** PaymentFailureReason without LDK's prefix, in upper snake case. */
+function failureText(reason: ldk.PaymentFailureReason | undefined): string {
+  const name = reason === undefined ? undefined : ldk.PaymentFailureReason[reason];
+  if (name === undefined) return 'UNKNOWN';
+  return name
+    .replace(/^LDKPaymentFailureReason_/, '')
+    .replace(/(?!^)[A-Z]/g, '_$&')
+    .toUpperCase();
+}

@@ -1,0 +1,24 @@
+/** LDK's channel policy. */
+import * as ldk from 'lightningdevkit';
+
+export type ChannelPolicy = {
+  /** Confirmations before a channel is used. */
+  readonly minFundingDepth: number;
+  readonly acceptsInbound: boolean;
+};
+
+/** Static remote-key channels; announced only if asked for, or if the peer that opens them asks. */
+export function userConfig(policy: ChannelPolicy, isAnnounced: boolean): ldk.UserConfig {
+  const config = ldk.UserConfig.constructor_default();
+  const handshake = ldk.ChannelHandshakeConfig.constructor_default();
+  handshake.set_minimum_depth(policy.minFundingDepth);
+  handshake.set_announce_for_forwarding(isAnnounced);
+  handshake.set_max_inbound_htlc_value_in_flight_percent_of_channel(100);
+  handshake.set_negotiate_anchors_zero_fee_htlc_tx(false);
+  config.set_channel_handshake_config(handshake);
+  const limits = ldk.ChannelHandshakeLimits.constructor_default();
+  limits.set_force_announced_channel_preference(false);
+  config.set_channel_handshake_limits(limits);
+  config.set_accept_inbound_channels(policy.acceptsInbound);
+  return config;
+}

@@ -1,0 +1,127 @@
+#!/usr/bin/env node
+/**
+ * lnnoded, a stand-alone Lightning node.
+ *
+ * Prints one JSON line on stdout when it is synced and listens; logs go to stderr. Exit codes: 0 stopped by a signal,
+ * 2 wrong usage or configuration, 70 a state that cannot be trusted (start again: the database is consistent), 75 planned
+ * restart because the memory of LDK is nearly used up (start again).
+ */
+import { randomBytes } from 'node:crypto';
+import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+
+import { loadConfig, readOrCreateSecretFile, readSecretFile } from '../config.js';
+import { SwapError } from '../errors.js';
+import { createLogger, type Logger } from '../log.js';
+import { connectBitcoind } from './chain/bitcoind.js';
+import { configSchema, type LnnodedConfig } from './config.js';
+import { EXIT_FATAL } from './ldk/turn.js';
+import { startNode } from './node.js';
+import { serve } from './rpc/server.js';
+import { lockDataDir, openDatabase } from './store/db.js';
+
+const EXIT_USAGE = 2;
+const EXIT_HEAP = 75;
+
+function readConfig(): LnnodedConfig {
+  const { values } = parseArgs({ options: { config: { type: 'string' } } });
+  return loadConfig({ schema: configSchema, envPrefix: 'LNNODED', file: values.config, env: process.env });
+}
+
+function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+function readSeed(dataDir: string): Buffer {
+  const text = readOrCreateSecretFile('node.data_dir', join(dataDir, 'seed'), () => randomBytes(32).toString('hex'));
+  if (!/^[0-9a-f]{64}$/.test(text)) throw new SwapError('bad_config', 'seed: expected 64 hex digits, found other text');
+  return Buffer.from(text, 'hex');
+}
+
+async function run(config: LnnodedConfig, log: Logger): Promise<number> {
+  const { node: settings, grpc, bitcoind, policy } = config;
+  const stopping = new AbortController();
+  let exitCode = 0;
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      stopping.abort();
+    });
+  }
+  mkdirSync(settings.data_dir, { recursive: true, mode: 0o700 });
+  chmodSync(settings.data_dir, 0o700);
+  const lock = lockDataDir(settings.data_dir);
+  const token = readOrCreateSecretFile('grpc.token_file', grpc.token_file, () => randomBytes(32).toString('hex'));
+  const source = connectBitcoind({
+    url: bitcoind.url,
+    user: bitcoind.user,
+    password: readSecretFile('bitcoind.password_file', bitcoind.password_file),
+    caFile: bitcoind.ca_file,
+  });
+  const db = openDatabase(join(settings.data_dir, 'lnnoded.sqlite'));
+  const node = await startNode({
+    db,
+    source,
+    seed: readSeed(settings.data_dir),
+    network: settings.network,
+    policy: { minFundingDepth: policy.min_funding_depth, acceptsInbound: policy.accept_inbound_channels },
+    feeFloor: config.fees.floor_sat_per_kvb,
+    pollIntervalMs: bitcoind.poll_interval_ms,
+    p2pListen: settings.p2p_listen,
+    log,
+    onHeapFull: () => {
+      log.warn('memory of LDK is nearly used up: planned restart');
+      exitCode = EXIT_HEAP;
+      stopping.abort();
+    },
+    signal: stopping.signal,
+  });
+  const p2pAddress = `${settings.p2p_listen.host}:${node.p2pPort}`;
+  const { tls_cert_file: certFile, tls_key_file: keyFile } = grpc;
+  const rpc = await serve({
+    node,
+    version: version(),
+    p2pAddress,
+    log,
+    host: grpc.listen.host,
+    port: grpc.listen.port,
+    token,
+    tls: certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile },
+    minInvoiceExpirySecs: settings.network === 'regtest' ? policy.min_invoice_expiry_secs : 60,
+  });
+  const ready = { ready: true, grpc: `${grpc.listen.host}:${rpc.port}`, p2p: p2pAddress, node_id: node.nodeId };
+  process.stdout.write(`${JSON.stringify(ready)}\n`);
+  await new Promise<void>((resolve) => {
+    if (stopping.signal.aborted) resolve();
+    stopping.signal.addEventListener('abort', () => {
+      resolve();
+    });
+  });
+  await rpc.stop();
+  await node.stop();
+  source.close();
+  db.close();
+  lock.release();
+  return exitCode;
+}
+
+async function main(): Promise<number> {
+  process.umask(0o077);
+  let log = createLogger('lnnoded');
+  try {
+    const config = readConfig();
+    log = createLogger('lnnoded', config.log.level);
+    return await run(config, log);
+  } catch (error) {
+    if (error instanceof SwapError && error.code === 'bad_config') {
+      process.stderr.write(`${error.message}\n`);
+      return EXIT_USAGE;
+    }
+    if (error instanceof Error && error.name === 'AbortError') return 0; // stopped during the start
+    log.fatal({ err: error }, 'cannot go on');
+    return EXIT_FATAL;
+  }
+}
+
+process.exit(await main());

@@ -1,0 +1,141 @@
+/** Invoices. */
+import type { CallContext } from 'nice-grpc-common';
+import { z } from 'zod';
+
+import {
+  InvoiceState,
+  type Invoice,
+  type LightningNodeServiceImplementation,
+} from '../../gen/lnnode/v1/lnnode.js';
+import { NodeError } from '../errors.js';
+import type { InvoiceView } from '../invoices.js';
+import type { InvoiceRowState } from '../store/invoices.js';
+import { assertSynced, type HandlerParts } from './nodeHandlers.js';
+import { amountMsat, bytes32, hashBytes, optionalHash, parse } from './validate.js';
+
+const DEFAULT_CLTV_DELTA = 42;
+const MAX_EXPIRY_SECS = 604_800;
+const MAX_DESCRIPTION_BYTES = 639;
+const DEFAULT_LIST_LIMIT = 100;
+
+const SHOWN_STATE = {
+  OPEN: InvoiceState.OPEN,
+  HELD: InvoiceState.HELD,
+  SETTLING: InvoiceState.HELD,
+  SETTLED: InvoiceState.SETTLED,
+  CANCELED: InvoiceState.CANCELED,
+} as const satisfies Record<InvoiceRowState, InvoiceState>;
+
+function invoiceMessage({ row, isHtlcPending }: InvoiceView): Invoice {
+  const state = SHOWN_STATE[row.state];
+  return {
+    paymentHash: Buffer.from(row.paymentHash, 'hex'),
+    bolt11: row.bolt11,
+    state,
+    amountMsat: row.amountMsat,
+    heldMsat: row.heldMsat,
+    claimDeadlineHeight: state === InvoiceState.HELD ? row.claimDeadlineHeight : 0,
+    isHtlcPending,
+    label: row.label,
+    cancelReason: row.cancelReason,
+    expiresAtUnixSecs: BigInt(row.expiresAt),
+    isHold: row.isHold,
+  };
+}
+
+const isHex64 = (text: string): boolean => text.length === 64;
+
+function schemas(minExpirySecs: number) {
+  const expirySecs = z.number().int().min(minExpirySecs).max(MAX_EXPIRY_SECS);
+  return {
+    create: z.object({
+      amountMsat,
+      descriptionHash: optionalHash,
+      description: z
+        .string()
+        .refine((text) => Buffer.byteLength(text) <= MAX_DESCRIPTION_BYTES, `expected at most ${MAX_DESCRIPTION_BYTES} bytes`),
+      expirySecs,
+    }),
+    hold: z.object({
+      paymentHash: hashBytes,
+      amountMsat,
+      descriptionHash: optionalHash.refine(isHex64, 'expected 32 bytes'),
+      expirySecs,
+      minFinalCltvDelta: z
+        .number()
+        .int()
+        .refine((blocks) => blocks === 0 || (blocks >= 24 && blocks <= 144), 'expected 24..144, or 0 for 42')
+        .transform((blocks) => (blocks === 0 ? DEFAULT_CLTV_DELTA : blocks)),
+      label: z.string().max(200),
+    }),
+    settle: z.object({ preimage: bytes32 }),
+    byHash: z.object({ paymentHash: hashBytes }),
+    list: z.object({
+      labelPrefix: z.string().max(200),
+      limit: z.number().int().max(1000),
+      afterPaymentHash: optionalHash,
+    }),
+  };
+}
+
+type Names =
+  | 'createInvoice'
+  | 'createHoldInvoice'
+  | 'settleInvoice'
+  | 'cancelInvoice'
+  | 'lookupInvoice'
+  | 'listInvoices'
+  | 'subscribeInvoices';
+
+/** Handlers of invoices. Settle and cancel also work without a fresh chain: they only end what was begun. */
+export function invoiceHandlers(
+  { node }: HandlerParts,
+  minExpirySecs: number,
+): Pick<LightningNodeServiceImplementation, Names> {
+  const { invoices } = node;
+  const schema = schemas(minExpirySecs);
+  return {
+    createInvoice: async (request) => {
+      const { descriptionHash, description, ...rest } = parse(schema.create, request);
+      if (descriptionHash !== '' && description !== '') {
+        throw new NodeError('invalid_argument', 'description: expected nothing beside description_hash');
+      }
+      assertSynced(node);
+      const { bolt11, paymentHash } = invoices.createOwn({
+        ...rest,
+        description: descriptionHash === '' ? { text: description } : { hash: descriptionHash },
+        minFinalCltvDelta: DEFAULT_CLTV_DELTA,
+        label: '',
+      });
+      return Promise.resolve({ bolt11, paymentHash: Buffer.from(paymentHash, 'hex') });
+    },
+    createHoldInvoice: async (request) => {
+      const { paymentHash, descriptionHash, ...rest } = parse(schema.hold, request);
+      assertSynced(node);
+      const { bolt11 } = invoices.createHold(paymentHash, { ...rest, description: { hash: descriptionHash } });
+      return Promise.resolve({ bolt11 });
+    },
+    settleInvoice: async (request) => {
+      invoices.settle(parse(schema.settle, request).preimage);
+      return Promise.resolve({});
+    },
+    cancelInvoice: async (request) => {
+      invoices.cancel(parse(schema.byHash, request).paymentHash);
+      return Promise.resolve({});
+    },
+    lookupInvoice: async (request) => {
+      const view = invoices.lookup(parse(schema.byHash, request).paymentHash);
+      return Promise.resolve({ invoice: invoiceMessage(view) });
+    },
+    listInvoices: async (request) => {
+      const { labelPrefix, limit, afterPaymentHash } = parse(schema.list, request);
+      const views = invoices.list(labelPrefix, limit === 0 ? DEFAULT_LIST_LIMIT : limit, afterPaymentHash);
+      return Promise.resolve({ invoices: views.map(invoiceMessage) });
+    },
+    async *subscribeInvoices(_request, context: CallContext) {
+      const changes = node.invoiceFeed.subscribe(context.signal);
+      context.sendHeader(); // tells the subscriber that nothing is missed from here on
+      for await (const hash of changes) yield { invoice: invoiceMessage(invoices.lookup(hash)) };
+    },
+  };
+}

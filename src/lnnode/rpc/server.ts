@@ -1,0 +1,91 @@
+/** The gRPC server: the node's service behind a bearer token, health for everyone, reflection. */
+import { readFileSync } from 'node:fs';
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { isIPv4, isIPv6 } from 'node:net';
+
+import { ServerCredentials } from '@grpc/grpc-js';
+import { createServer, type Server } from 'nice-grpc';
+import { errorDetailsServerMiddleware } from 'nice-grpc-error-details';
+import { HealthDefinition, HealthServiceImpl, HealthState } from 'nice-grpc-server-health';
+import { ServerReflection, ServerReflectionService } from 'nice-grpc-server-reflection';
+
+import { SwapError } from '../../errors.js';
+import { LightningNodeServiceDefinition } from '../../gen/lnnode/v1/lnnode.js';
+import { invoiceHandlers } from './invoiceHandlers.js';
+import { nodeHandlers, type HandlerParts } from './nodeHandlers.js';
+import { paymentHandlers } from './paymentHandlers.js';
+import { authMiddleware, statusMiddleware } from './status.js';
+
+const DESCRIPTORS = new URL('../../descriptors.binpb', import.meta.url);
+const MAX_MESSAGE_BYTES = 64 * 1024;
+const DRAIN_MS = 3000;
+
+export type RpcOptions = HandlerParts & {
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+  readonly token: string;
+  readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;
+  readonly minInvoiceExpirySecs: number;
+};
+
+export type RpcServer = {
+  readonly port: number;
+  /** Lets running calls finish for a moment, then cuts them. */
+  stop(): Promise<void>;
+};
+
+/** True for addresses that never leave the machine. */
+export const isLoopback = (host: string): boolean =>
+  host === 'localhost' || (isIPv4(host) && host.startsWith('127.')) || (isIPv6(host) && host === '::1');
+
+const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+
+/** Starts to serve. @throws SwapError `bad_config` for plaintext on an address that leaves the machine. */
+export async function serve(options: RpcOptions): Promise<RpcServer> {
+  const credentials = credentialsFor(options);
+  const token = digest(options.token);
+  const server = createServer({
+    'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+    'grpc.keepalive_time_ms': 30_000,
+    'grpc.keepalive_timeout_ms': 10_000,
+  })
+    .use(errorDetailsServerMiddleware)
+    .use(statusMiddleware(options.log));
+  const auth = authMiddleware((text) => timingSafeEqual(digest(text), token));
+  server.with(auth).add(LightningNodeServiceDefinition, {
+    ...nodeHandlers(options),
+    ...invoiceHandlers(options, options.minInvoiceExpirySecs),
+    ...paymentHandlers(options),
+  });
+  const health = HealthState();
+  health.setStatus('healthy');
+  server.add(HealthDefinition, HealthServiceImpl(health));
+  const names = [LightningNodeServiceDefinition.fullName];
+  server.with(auth).add(ServerReflectionService, ServerReflection(readFileSync(DESCRIPTORS), names));
+  const port = await server.listen(`${options.host}:${options.port}`, credentials);
+  return {
+    port,
+    stop: async () => {
+      health.setStatus('unhealthy');
+      await drain(server);
+    },
+  };
+}
+
+function credentialsFor({ host, tls }: RpcOptions): ServerCredentials {
+  if (tls === undefined) {
+    if (isLoopback(host)) return ServerCredentials.createInsecure();
+    throw new SwapError('bad_config', `grpc.listen: expected loopback or tls_cert_file and tls_key_file, found ${host}`);
+  }
+  const pair = { cert_chain: readFileSync(tls.certFile), private_key: readFileSync(tls.keyFile) };
+  return ServerCredentials.createSsl(null, [pair], false);
+}
+
+async function drain(server: Server): Promise<void> {
+  const timer = setTimeout(() => {
+    server.forceShutdown();
+  }, DRAIN_MS);
+  await server.shutdown().catch(() => undefined);
+  clearTimeout(timer);
+}

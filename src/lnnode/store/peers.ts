@@ -1,0 +1,18 @@
+/** The address book. */
+import { pubkey, type Pubkey } from '../../core/units.js';
+import type { Database } from './db.js';
+
+export type PeerRows = ReturnType<typeof peerRows>;
+
+/** Statements over the table `peers`. */
+export function peerRows(db: Database) {
+  const put = db.prepare<[string, string]>('INSERT OR REPLACE INTO peers VALUES (?, ?)');
+  const all = db.prepare<[], { node_id: string; address: string }>('SELECT * FROM peers');
+  return {
+    put: (nodeId: Pubkey, address: string): void => {
+      put.run(nodeId, address);
+    },
+    all: (): { nodeId: Pubkey; address: string }[] =>
+      all.all().map((row) => ({ nodeId: pubkey(row.node_id), address: row.address })),
+  };
+}

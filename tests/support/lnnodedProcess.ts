@@ -1,0 +1,119 @@
+/** lnnoded as a child process, from dist, with its own folder. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+import { createChannel, createClientFactory, Metadata, type Client } from 'nice-grpc';
+import { z } from 'zod';
+
+import { LightningNodeServiceDefinition } from '../../src/gen/lnnode/v1/lnnode.js';
+
+const PROGRAM = fileURLToPath(new URL('../../dist/lnnode/main.js', import.meta.url));
+const READY_MS = 20_000;
+
+const readySchema = z.object({ ready: z.literal(true), grpc: z.string(), p2p: z.string(), node_id: z.string() });
+
+/** What a ready node says about itself. */
+export type Ready = z.output<typeof readySchema>;
+
+export type LnnodedOptions = {
+  readonly dir: string;
+  readonly bitcoind: { readonly url: string; readonly user: string; readonly password: string };
+  /** Fixed, so that peers find the node again after a restart. */
+  readonly p2pPort?: number;
+  readonly env?: Readonly<Record<string, string>>;
+};
+
+/** One node over several lives. */
+export class LnnodedProcess {
+  readonly tokenFile: string;
+  readonly #config: string;
+  readonly #env: Readonly<Record<string, string>>;
+  #child: ChildProcess | undefined;
+  #ready: Ready | undefined;
+  #p2pPort: number;
+
+  constructor(options: LnnodedOptions) {
+    const { dir, bitcoind } = options;
+    mkdirSync(dir, { recursive: true });
+    this.tokenFile = join(dir, 'token');
+    this.#config = join(dir, 'lnnoded.toml');
+    this.#env = options.env ?? {};
+    this.#p2pPort = options.p2pPort ?? 0;
+    writeFileSync(join(dir, 'password'), bitcoind.password, { mode: 0o600 });
+    writeFileSync(
+      this.#config,
+      `[node]
+network = "regtest"
+data_dir = ${JSON.stringify(join(dir, 'data'))}
+[grpc]
+token_file = ${JSON.stringify(this.tokenFile)}
+[bitcoind]
+url = "${bitcoind.url}"
+user = "${bitcoind.user}"
+password_file = ${JSON.stringify(join(dir, 'password'))}
+poll_interval_ms = 50
+[policy]
+min_funding_depth = 1
+min_invoice_expiry_secs = 1
+[log]
+level = "warn"
+`,
+    );
+  }
+
+  get ready(): Ready {
+    if (this.#ready === undefined) throw new Error('lnnoded is not running');
+    return this.#ready;
+  }
+
+  /** Starts and waits for the ready line. The port for peers stays the same over restarts. */
+  async start(): Promise<Ready> {
+    const env = { ...process.env, ...this.#env, LNNODED_NODE__P2P_LISTEN: `127.0.0.1:${this.#p2pPort}` };
+    const child = spawn(process.execPath, [PROGRAM, '--config', this.#config], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env,
+    });
+    this.#child = child;
+    const line = new Promise<string>((resolve, reject) => {
+      createInterface({ input: child.stdout }).once('line', resolve);
+      child.once('exit', (code) => {
+        reject(new Error(`lnnoded ended with ${String(code)} before it was ready`));
+      });
+      setTimeout(() => {
+        reject(new Error('lnnoded was not ready in time'));
+      }, READY_MS).unref();
+    });
+    this.#ready = readySchema.parse(JSON.parse(await line));
+    this.#p2pPort = Number(this.#ready.p2p.split(':')[1]);
+    return this.#ready;
+  }
+
+  /** Ends the process. @returns its exit code, null after a signal that it did not handle. */
+  async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<number | null> {
+    const child = this.#child;
+    this.#child = undefined;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
+    const ended = once(child, 'exit');
+    child.kill(signal);
+    await ended;
+    return child.exitCode;
+  }
+
+  /** A gRPC client with the node's token. */
+  connect(): { client: Client<typeof LightningNodeServiceDefinition>; close(): void } {
+    const channel = createChannel(this.ready.grpc);
+    const token = readFileSync(this.tokenFile, 'utf8').trim();
+    const metadata = Metadata({ authorization: `Bearer ${token}` });
+    const client = createClientFactory().create(LightningNodeServiceDefinition, channel, { '*': { metadata } });
+    return {
+      client,
+      close: () => {
+        channel.close();
+      },
+    };
+  }
+}
