@@ -6,7 +6,6 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { controlRequest, type ControlResult, MAX_BLOCKS, PROCESS_NAMES } from './control.js';
 import { askWorld } from './controlClient.js';
 import { describeResult } from './describe.js';
-import { runWorld } from './run.js';
 
 const CHAINS = ['liquid', 'bitcoin'] as const;
 const DEFAULT_DIR = '.world';
@@ -77,6 +76,7 @@ function addRun(program: Command): void {
     )
     .option('--no-swapd', 'prepare the seller but do not start it (later: sandbox start swapd)')
     .action(async (options: RunOptions) => {
+      const { runWorld } = await import('./run.js'); // the other commands need none of it, and shall be quick
       await runWorld({
         dir: resolve(options.dir),
         liquidBlockSecs: options.liquidBlockSecs,
@@ -104,15 +104,12 @@ function addChainCommands(program: Command): void {
     .action(async (chain: string, count: number, options: CommonOptions) => {
       await ask(options, { command: 'mine', chain, blocks: count });
     });
-  command(
-    program,
-    'reorg',
-    'Replaces the last blocks by one more; their transactions wait in the mempool or are mined again.',
-  )
+  command(program, 'reorg', 'Replaces the last blocks by one more; their transactions are mined again.')
     .addArgument(program.createArgument('<chain>', 'which chain').choices(CHAINS))
     .argument('<blocks>', 'how deep', blocks)
-    .action(async (chain: string, count: number, options: CommonOptions) => {
-      await ask(options, { command: 'reorg', chain, blocks: count });
+    .option('--drop', 'their transactions vanish (Liquid only)')
+    .action(async (chain: string, count: number, options: CommonOptions & { drop?: true }) => {
+      await ask(options, { command: 'reorg', chain, blocks: count, drop: options.drop });
     });
   command(program, 'auto', 'Changes how often blocks come by themselves.')
     .addArgument(program.createArgument('<chain>', 'which chain').choices(CHAINS))

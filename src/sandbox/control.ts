@@ -27,7 +27,13 @@ const amount = z.string().min(1).max(40);
 export const controlRequestSchema = z.discriminatedUnion('command', [
   z.strictObject({ command: z.literal('status') }),
   z.strictObject({ command: z.literal('mine'), chain, blocks }),
-  z.strictObject({ command: z.literal('reorg'), chain, blocks }),
+  z.strictObject({
+    command: z.literal('reorg'),
+    chain,
+    blocks,
+    /** Liquid only: the transactions of the lost blocks and of the mempool vanish. */
+    drop: z.boolean().optional(),
+  }),
   z.strictObject({
     command: z.literal('faucet'),
     address: z.string().min(1).max(200),

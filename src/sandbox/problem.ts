@@ -1,6 +1,6 @@
 /** What can go wrong for the person at the keyboard, and the exit code that tells it to scripts. */
 import { SwapError } from '../errors.js';
-import { BitcoinRpcError } from './bitcoin/validate.js';
+import { BitcoinRpcError } from './bitcoin/rpcError.js';
 
 /** Machine-readable code of a {@link WorldError}. */
 export type WorldErrorCode =
@@ -33,7 +33,8 @@ export const exitCodeOf = (code: WorldErrorCode): number => EXIT_CODES[code];
 export function problemOf(error: unknown): { readonly code: WorldErrorCode; readonly message: string } {
   if (error instanceof WorldError) return { code: error.code, message: error.message };
   if (error instanceof SwapError) {
-    return { code: error.code === 'bad_config' ? 'bad_config' : 'invalid_argument', message: error.message };
+    const isUsage = error.code === 'bad_config' || error.code === 'invalid_argument';
+    return { code: isUsage ? error.code : 'failed', message: error.message };
   }
   if (error instanceof BitcoinRpcError) return { code: 'invalid_argument', message: error.message };
   return { code: 'failed', message: error instanceof Error ? error.message : String(error) };

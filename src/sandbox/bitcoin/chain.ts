@@ -15,7 +15,8 @@ import { CoinSet } from './coins.js';
 import { FAUCET_SCRIPT, faucetTransaction } from './faucet.js';
 import { type Journal, type JournalRecord, memoryJournal, openJournal } from './journal.js';
 import { Mempool, mempoolEntry } from './mempool.js';
-import { BitcoinRpcError, checkTransaction, type CoinView, relayFeeFor, RPC_CODES, spentKeys } from './validate.js';
+import { BitcoinRpcError, RPC_CODES } from './rpcError.js';
+import { checkTransaction, type CoinView, relayFeeFor, spentKeys } from './validate.js';
 
 const RECORD = { block: 1, disconnect: 2, transaction: 3 } as const;
 const MEDIAN_BLOCKS = 11;

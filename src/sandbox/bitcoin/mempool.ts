@@ -6,7 +6,8 @@ import type { Transaction } from 'bitcoinjs-lib';
 
 import { outpointKey, txid as asTxid, type Txid } from '../../core/units.js';
 import { txidOf } from './block.js';
-import { BitcoinRpcError, type Coin, relayFeeFor, RPC_CODES, spentKeys } from './validate.js';
+import { BitcoinRpcError, RPC_CODES } from './rpcError.js';
+import { type Coin, relayFeeFor, spentKeys } from './validate.js';
 
 /** A transaction with what its miner earns. */
 export type MempoolEntry = {

@@ -6,7 +6,7 @@
 import { hex, txid as asTxid, blockHash as asBlockHash } from '../../core/units.js';
 import { type BitcoinBlock, prevHashOf, REGTEST_BITS, WORK_PER_BLOCK } from './block.js';
 import type { BitcoinChain } from './chain.js';
-import { BitcoinRpcError, RPC_CODES } from './validate.js';
+import { BitcoinRpcError, RPC_CODES } from './rpcError.js';
 
 /** Positional parameters of a call. */
 type Params = readonly unknown[];

@@ -7,7 +7,7 @@ import { z } from 'zod';
 
 import type { BitcoinChain } from './chain.js';
 import { callBitcoinRpc } from './rpc.js';
-import { BitcoinRpcError, RPC_CODES } from './validate.js';
+import { BitcoinRpcError, RPC_CODES } from './rpcError.js';
 
 /** A transaction of the greatest size in hex, with room for a batch. */
 const MAX_BODY_BYTES = 4 * 1024 * 1024;

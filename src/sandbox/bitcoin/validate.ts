@@ -6,33 +6,8 @@
 import type { Transaction } from 'bitcoinjs-lib';
 
 import { displayHex, hex, outpoint, outpointKey } from '../../core/units.js';
+import { BitcoinRpcError, RPC_CODES } from './rpcError.js';
 import { ScriptRefusal, verifyInput } from './script.js';
-
-/** RPC error numbers of Bitcoin Core. */
-export const RPC_CODES = {
-  misc: -1,
-  type: -3,
-  notFound: -5,
-  invalidParameter: -8,
-  deserialization: -22,
-  transaction: -25,
-  rejected: -26,
-  alreadyInChain: -27,
-  invalidRequest: -32600,
-  methodNotFound: -32601,
-  parse: -32700,
-} as const;
-
-/** An error that the JSON-RPC answers with its number. */
-export class BitcoinRpcError extends Error {
-  readonly rpcCode: number;
-
-  constructor(rpcCode: number, message: string) {
-    super(message);
-    this.name = 'BitcoinRpcError';
-    this.rpcCode = rpcCode;
-  }
-}
 
 /** An output that can be spent. */
 export type Coin = {
@@ -55,7 +30,7 @@ export type CoinView = {
 };
 
 /** Least relay fee of an ordinary node, satoshi per 1000 virtual bytes. */
-export const MIN_RELAY_SAT_PER_KVB = 1000n;
+const MIN_RELAY_SAT_PER_KVB = 1000n;
 const MAX_MONEY = 2_100_000_000_000_000n;
 const MAX_STANDARD_WEIGHT = 400_000;
 const MIN_STANDARD_STRIPPED_BYTES = 65;

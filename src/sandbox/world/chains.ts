@@ -27,7 +27,7 @@ export async function openChains(
     password: rpcPassword,
     onError,
   });
-  const liquid = await openLiquidSide({ dir: layout.chains, port: ports.electrum, onError });
+  const liquid = await openLiquidSide({ dir: layout.chains, port: ports.electrum });
   return {
     bitcoin,
     liquid,

@@ -25,7 +25,7 @@ export type ChildOptions<Ready> = {
   readonly logFile: string;
   /** Shape of the ready line. */
   readonly readySchema: z.ZodType<Ready>;
-  /** Called when the program ends without having been asked to. */
+  /** Called when the program fails to start or ends unasked, with the end of its log. */
   readonly onDeath: (message: string) => void;
   /** Called whenever the process id changes. */
   readonly onPid: () => void;
@@ -120,27 +120,14 @@ export class Child<Ready> {
     if (wasRunning) this.#options.onDeath(`${this.name} ended unexpectedly (${how})${this.#lastLog()}`);
   }
 
-  #firstLine(child: ChildProcess): Promise<Ready> {
-    return new Promise((resolve, reject) => {
-      const fail = (reason: string): void => {
-        reject(new WorldError('process_failed', `${this.name} did not start: ${reason}${this.#lastLog()}`));
-      };
-      const timer = setTimeout(() => {
-        fail(`no ready line within ${READY_TIMEOUT_MS / 1000} s`);
-      }, READY_TIMEOUT_MS);
-      child.once('exit', (code, signal) => {
-        clearTimeout(timer);
-        fail(signal ?? `exit code ${String(code)}`);
-      });
-      if (child.stdout === null) return;
-      const lines = createInterface({ input: child.stdout }); // goes on reading, so that the pipe never fills
-      lines.once('line', (line) => {
-        clearTimeout(timer);
-        const parsed = this.#options.readySchema.safeParse(jsonOf(line));
-        if (parsed.success) resolve(parsed.data);
-        else fail(`expected a ready line, found "${line.slice(0, 200)}"`);
-      });
-    });
+  async #firstLine(child: ChildProcess): Promise<Ready> {
+    const outcome = await firstLineOf(child);
+    const ready = 'line' in outcome ? this.#options.readySchema.safeParse(jsonOf(outcome.line)) : undefined;
+    if (ready?.success) return ready.data;
+    const reason = 'line' in outcome ? `expected a ready line, found "${outcome.line.slice(0, 200)}"` : outcome.reason;
+    const { onDeath, logFile } = this.#options;
+    if (this.#state !== 'stopping') onDeath(`${this.name} did not start: ${reason}${this.#lastLog()}`);
+    throw new WorldError('process_failed', `${this.name} did not start: ${reason}; see ${logFile}`);
   }
 
   async #end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
@@ -174,4 +161,22 @@ function jsonOf(line: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** The first line that a program prints, or why there is none. Its later lines are read and forgotten. */
+function firstLineOf(child: ChildProcess): Promise<{ readonly line: string } | { readonly reason: string }> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => {
+      resolve({ reason: `no ready line within ${READY_TIMEOUT_MS / 1000} s` });
+    }, READY_TIMEOUT_MS);
+    child.once('exit', (code, signal) => {
+      clearTimeout(timer);
+      resolve({ reason: signal ?? `exit code ${String(code)}` });
+    });
+    if (child.stdout === null) return;
+    createInterface({ input: child.stdout }).once('line', (line) => {
+      clearTimeout(timer);
+      resolve({ line });
+    });
+  });
 }

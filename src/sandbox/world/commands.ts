@@ -4,7 +4,7 @@ import { WorldError } from '../problem.js';
 import { BITCOIN_PRECISION, formatUnits, parseUnits } from '../units.js';
 import { issueAsset, saveState, startProgram, type World } from './world.js';
 
-const BITCOIN_ADDRESS = /^(bcrt1|[2mn])/;
+const BITCOIN_ADDRESS = /^(bcrt1|[2mn])/i;
 const LBTC = 'L-BTC';
 const BTC = 'BTC';
 
@@ -16,9 +16,11 @@ export async function runCommand(world: World, request: ControlRequest): Promise
     case 'status':
       return status(world);
     case 'mine':
-      return blocksResult(world, request.chain, world.chains[request.chain].mine(request.blocks));
+      world.chains[request.chain].mine(request.blocks);
+      return tipResult(world, request.chain);
     case 'reorg':
-      return blocksResult(world, request.chain, world.chains[request.chain].reorg(request.blocks));
+      reorg(world, request);
+      return tipResult(world, request.chain);
     case 'faucet':
       return faucet(world, request);
     case 'issue':
@@ -69,9 +71,15 @@ function status(world: World): ControlResult {
   };
 }
 
-function blocksResult({ chains }: World, chain: 'liquid' | 'bitcoin', hashes: readonly string[]): ControlResult {
-  const height = chain === 'liquid' ? chains.liquid.tip().height : chains.bitcoin.tip.height;
-  return { chain, height, hashes };
+function reorg({ chains }: World, { chain, blocks, drop = false }: RequestOf<'reorg'>): void {
+  if (chain === 'liquid') chains.liquid.reorg(blocks, drop);
+  else if (!drop) chains.bitcoin.reorg(blocks);
+  else throw new WorldError('invalid_argument', 'drop: expected the Liquid chain, found the Bitcoin chain');
+}
+
+function tipResult({ chains }: World, chain: 'liquid' | 'bitcoin'): ControlResult {
+  const { height, hash } = chain === 'liquid' ? chains.liquid.tip() : chains.bitcoin.tip;
+  return { chain, height, hash };
 }
 
 function programResult({ programs }: World, name: RequestOf<'start'>['name']): ControlResult {

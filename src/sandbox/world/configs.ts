@@ -11,6 +11,8 @@ import { randomSecret, readOrCreate, type WorldAsset, writePrivateFile } from '.
 import { HOST, type Layout, type Ports, programDir } from './layout.js';
 
 export const BITCOIN_RPC_USER = 'sandbox';
+/** How often a node looks for blocks: they come in bursts here. */
+const POLL_MS = 100;
 
 /** Files of a program that others use too. */
 export type ProgramFiles = { readonly config: string; readonly tokenFile: string };
@@ -37,6 +39,7 @@ export function writeLnnodeFiles(layout: Layout, side: 'seller' | 'buyer', ports
       url: `http://${address(ports.bitcoin_rpc)}`,
       user: BITCOIN_RPC_USER,
       password_file: layout.rpcPasswordFile,
+      poll_interval_ms: POLL_MS,
     },
   });
   writePrivateFile(config, text);

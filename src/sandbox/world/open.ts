@@ -93,8 +93,10 @@ async function assemble(layout: Layout, options: WorldOptions, undo: (() => void
     },
   });
   const miners = {
-    liquid: new Miner(() => chains.liquid.mine(1), options.onFatal),
-    bitcoin: new Miner(() => chains.bitcoin.mine(1), options.onFatal),
+    liquid: new Miner(() => {
+      chains.liquid.mine(1);
+    }, options.onFatal),
+    bitcoin: new Miner(() => void chains.bitcoin.mine(1), options.onFatal),
   };
   const world: World = { layout, ports, rpcPassword, chains, miners, programs, files, state };
   saveState(world);

@@ -25,7 +25,7 @@ export type Programs = {
 };
 
 export type ProgramEvents = {
-  /** A program ended by itself. */
+  /** A program failed to start or ended by itself. */
   readonly onDeath: (message: string) => void;
   /** A process id changed. */
   readonly onPid: () => void;

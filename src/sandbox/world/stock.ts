@@ -4,7 +4,7 @@ import { connectAdmin, type AdminClient, type Endpoint } from './grpc.js';
 import type { LiquidSide } from './liquid.js';
 import { waitFor } from './wait.js';
 
-const COINS_PER_ASSET = 8;
+const COINS_PER_ASSET = 4;
 /** Depth at which a deposit is spendable. */
 const DEPOSIT_DEPTH = 2;
 const DEADLINE_MS = 30_000;

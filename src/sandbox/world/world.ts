@@ -40,7 +40,7 @@ export function issueAsset(
   precision: number,
 ): WorldAsset {
   const { liquid } = world.chains;
-  const asset = { id: liquid.issue(parseUnits(supply, precision), precision), precision };
+  const asset = { id: liquid.issue({ ticker, precision, amount: parseUnits(supply, precision) }), precision };
   liquid.mine(1);
   world.state.assets[ticker] = asset;
   return asset;
