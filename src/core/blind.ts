@@ -9,6 +9,7 @@ import { createHash } from 'node:crypto';
 
 import type { Secp256k1ZKP } from '@vulpemventures/secp256k1-zkp';
 
+import { SwapError } from '../errors.js';
 import { reversedBytes } from './units.js';
 import type { AssetAmount, AssetId, Pubkey } from './units.js';
 
@@ -46,6 +47,10 @@ const isZero = (scalar: Buffer): boolean => scalar.equals(ZERO_BLINDER);
 export const isConfidential = (amount: Blinded): boolean =>
   !isZero(amount.assetBlinder) || !isZero(amount.valueBlinder);
 
+function refuse(what: string, expected: string, found: string): never {
+  throw new SwapError('invalid_argument', `${what}: expected ${expected}, found ${found}`);
+}
+
 // The library refuses zero as an operand and answers null for a zero sum, so zero is handled here.
 function add(zkp: Zkp, a: Buffer, b: Buffer): Buffer {
   if (isZero(a)) return b;
@@ -73,7 +78,7 @@ export function blindingSum(zkp: Zkp, amounts: readonly Blinded[]): Buffer {
 }
 
 /** a - b (mod n). */
-export const subtractBlinders = (zkp: Zkp, a: Buffer, b: Buffer): Buffer => add(zkp, a, negate(zkp, b));
+const subtractBlinders = (zkp: Zkp, a: Buffer, b: Buffer): Buffer => add(zkp, a, negate(zkp, b));
 
 /** A uniformly random scalar in 1..n-1. */
 export function randomScalar(zkp: Zkp, randomBytes: RandomBytes): Buffer {
@@ -82,6 +87,45 @@ export function randomScalar(zkp: Zkp, randomBytes: RandomBytes): Buffer {
     if (zkp.ecc.isPrivate(scalar)) return scalar;
   }
   throw new Error(`the source of randomness gave ${MAX_DRAWS} invalid scalars in a row`);
+}
+
+/**
+ * Blinders of every output, in order; those of the last blinded one make the transaction balance.
+ *
+ * @param options.outputs those with a blinding key get blinders, the others stay explicit.
+ * @throws SwapError `invalid_argument` if a confidential input comes without a blinded output, or if a blinded amount of
+ *   0 is alone: its commitment would be to nothing.
+ */
+export function chooseBlinders(
+  zkp: Zkp,
+  options: {
+    readonly inputs: readonly Blinded[];
+    readonly outputs: readonly (Omit<Blinded, 'assetBlinder' | 'valueBlinder'> & {
+      readonly blindingPubkey?: Pubkey;
+    })[];
+    readonly randomBytes: RandomBytes;
+  },
+): Blinded[] {
+  const { inputs, outputs, randomBytes } = options;
+  const last = outputs.findLastIndex((output) => output.blindingPubkey !== undefined);
+  if (last < 0 && inputs.some(isConfidential)) {
+    refuse('outputs', 'a blinded output, since an input is confidential', 'none');
+  }
+  const chosen: Blinded[] = outputs.map(({ assetId: id, value, blindingPubkey }) => ({
+    assetId: id,
+    value,
+    assetBlinder: blindingPubkey === undefined ? ZERO_BLINDER : randomScalar(zkp, randomBytes),
+    valueBlinder: blindingPubkey === undefined ? ZERO_BLINDER : randomScalar(zkp, randomBytes),
+  }));
+  const lastChosen = chosen[last];
+  if (lastChosen === undefined) return chosen;
+  const open = { ...lastChosen, valueBlinder: ZERO_BLINDER };
+  const others = blindingSum(zkp, chosen.with(last, open));
+  const valueBlinder = subtractBlinders(zkp, blindingSum(zkp, inputs), others);
+  if (open.value === 0n && valueBlinder.equals(ZERO_BLINDER)) {
+    refuse('blinded output of 0', 'another blinded output or a confidential input', 'neither');
+  }
+  return chosen.with(last, { ...open, valueBlinder });
 }
 
 /** An ephemeral key: its public part is the nonce field, and what both sides derive from it opens the range proof. */

@@ -41,7 +41,7 @@ export type HtlcSpendOptions = {
 export type HtlcSpend = { readonly tx: Transaction; readonly feeSat: Sat };
 
 /** No output of L-BTC below this: nodes with the old dust relay fee would not relay it. */
-export const MIN_CHANGE_SAT = 500n;
+const MIN_CHANGE_SAT = 500n;
 /** DER with 33-byte r and 32-byte s, and the hash type: no signature we make is longer. */
 const MAX_SIGNATURE_BYTES = 72;
 

@@ -5,17 +5,7 @@ import { crypto, script, Transaction } from 'liquidjs-lib';
 import { sign } from 'tiny-secp256k1';
 
 import { SwapError } from '../errors.js';
-import {
-  blindingSum,
-  confidentialFields,
-  isConfidential,
-  randomScalar,
-  subtractBlinders,
-  ZERO_BLINDER,
-  type Blinded,
-  type RandomBytes,
-  type Zkp,
-} from './blind.js';
+import { chooseBlinders, confidentialFields, ZERO_BLINDER, type Blinded, type RandomBytes, type Zkp } from './blind.js';
 import {
   assetAmount,
   assetId,
@@ -122,33 +112,6 @@ function checkBalance(inputs: readonly TxInput[], outputs: readonly TxOutput[]):
     const [paidIn, paidOut] = [totalOf(inputs, id), totalOf(outputs, id)];
     if (paidIn !== paidOut) refuse(`asset ${id}`, `outputs of ${paidIn.toString()}`, paidOut.toString());
   }
-}
-
-/** Blinders of every output, in order; those of the last blinded one make the transaction balance. */
-function chooseBlinders(
-  zkp: Zkp,
-  options: { inputs: readonly TxInput[]; outputs: readonly TxOutput[]; randomBytes: RandomBytes },
-): Blinded[] {
-  const { inputs, outputs, randomBytes } = options;
-  const last = outputs.findLastIndex((output) => output.blindingPubkey !== undefined);
-  if (last < 0 && inputs.some(isConfidential)) {
-    refuse('outputs', 'a blinded output, since an input is confidential', 'none');
-  }
-  const chosen: Blinded[] = outputs.map(({ assetId: id, value, blindingPubkey }) => ({
-    assetId: id,
-    value,
-    assetBlinder: blindingPubkey === undefined ? ZERO_BLINDER : randomScalar(zkp, randomBytes),
-    valueBlinder: blindingPubkey === undefined ? ZERO_BLINDER : randomScalar(zkp, randomBytes),
-  }));
-  const lastChosen = chosen[last];
-  if (lastChosen === undefined) return chosen;
-  const open = { ...lastChosen, valueBlinder: ZERO_BLINDER };
-  const others = blindingSum(zkp, chosen.with(last, open));
-  const valueBlinder = subtractBlinders(zkp, blindingSum(zkp, inputs), others);
-  if (open.value === 0n && valueBlinder.equals(ZERO_BLINDER)) {
-    refuse('blinded output of 0', 'another blinded output or a confidential input', 'neither');
-  }
-  return chosen.with(last, { ...open, valueBlinder });
 }
 
 /**
