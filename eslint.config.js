@@ -19,6 +19,7 @@ export default tseslint.config(
   },
   {
     files: ['src/core/**', 'src/engine/**', 'src/store/**', 'src/buyer/**'],
+    ignores: ['src/core/units.ts'],
     rules: {
       'no-restricted-syntax': [
         'error',
