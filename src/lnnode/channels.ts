@@ -6,7 +6,7 @@ import * as ldk from 'lightningdevkit';
 import { displayHex, hex, type Pubkey, type Txid, txid } from '../core/units.js';
 import type { FeeRates } from './chain/fees.js';
 import { NodeError } from './errors.js';
-import { bytes, describe, errorOf, isAbsent, isOk, unwrap } from './ldk/result.js';
+import { assertOk, bytes, describe, errorOf, isAbsent, isOk } from './ldk/result.js';
 import type { Turns } from './ldk/turn.js';
 import { userConfig, type ChannelPolicy } from './ldk/userConfig.js';
 import type { Wallet } from './wallet.js';
@@ -122,7 +122,7 @@ export function makeChannels(parts: ChannelServiceParts) {
         refuse('insufficient funds');
         return;
       }
-      unwrap(
+      assertOk(
         manager.funding_transaction_generated(
           event.temporary_channel_id,
           event.counterparty_node_id,
@@ -167,7 +167,8 @@ export function makeChannels(parts: ChannelServiceParts) {
     },
     /** Ends waiting callers. */
     stop: (): void => {
-      for (const opening of openings.values()) opening.reject(new NodeError('shutting_down', 'the node is shutting down'));
+      for (const opening of openings.values())
+        opening.reject(new NodeError('shutting_down', 'the node is shutting down'));
     },
   };
 }

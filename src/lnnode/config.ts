@@ -40,7 +40,11 @@ export const configSchema = z
       poll_interval_ms: wholeNumber(50, 60_000).default(1000),
     }),
     fees: z
-      .strictObject({ floor_sat_per_kvb: wholeNumber(1000, 1_000_000).default(1000).transform((rate) => satPerKvb(BigInt(rate))) })
+      .strictObject({
+        floor_sat_per_kvb: wholeNumber(1000, 1_000_000)
+          .default(1000)
+          .transform((rate) => satPerKvb(BigInt(rate))),
+      })
       .prefault({}),
     policy: z
       .strictObject({

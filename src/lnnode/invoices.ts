@@ -219,7 +219,8 @@ export function makeInvoices(parts: InvoiceParts) {
   };
 }
 
-const hashOf = (preimage: Uint8Array): PaymentHash => paymentHashOf(createHash('sha256').update(preimage).digest('hex'));
+const hashOf = (preimage: Uint8Array): PaymentHash =>
+  paymentHashOf(createHash('sha256').update(preimage).digest('hex'));
 
 const descriptionHashOf = ({ description }: InvoiceRequest): string => ('hash' in description ? description.hash : '');
 
@@ -243,13 +244,14 @@ function newRow(
   const { manager, keys, network } = parts;
   const createdAt = parts.now();
   const { amountMsat, expirySecs, minFinalCltvDelta } = request;
-  const secret = unwrap<Uint8Array>(
+  const secret = unwrap(
     manager.create_inbound_payment_for_hash(
       bytes(hash),
       ldk.Option_u64Z.constructor_some(amountMsat),
       expirySecs + LDK_EXPIRY_SLACK_SECS,
       ldk.Option_u16Z.constructor_some(minFinalCltvDelta - FLIGHT_BLOCKS),
     ),
+    ldk.Result_ThirtyTwoBytesNoneZ_OK,
     'payment secret',
   );
   const hints = routeHints(manager);

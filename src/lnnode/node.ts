@@ -249,7 +249,12 @@ function makeListener({ turns, headers, wallet }: Base, parts: Ldk, services: Se
   };
 }
 
-async function followChain(options: NodeOptions, base: Base, listener: ChainListener, signal: AbortSignal): Promise<void> {
+async function followChain(
+  options: NodeOptions,
+  base: Base,
+  listener: ChainListener,
+  signal: AbortSignal,
+): Promise<void> {
   const { log, source } = options;
   let feesAt = performance.now();
   let isFailing = false;
@@ -263,7 +268,7 @@ async function followChain(options: NodeOptions, base: Base, listener: ChainList
       if (isFailing) log.info('chain: following again');
       isFailing = false;
     } catch (error) {
-      if (!isFailing && !signal.aborted) log.warn({ why: errorChain(error) }, 'chain: cannot follow');
+      if (!isFailing) log.warn({ why: errorChain(error) }, 'chain: cannot follow');
       isFailing = true;
     }
     await sleep(options.pollIntervalMs, undefined, { signal }).catch(() => undefined);
@@ -300,7 +305,7 @@ function startTimers(options: NodeOptions, base: Base, parts: Ldk, services: Ser
 async function loadParts(options: NodeOptions, base: Base): Promise<{ parts: Ldk; services: Services; keep: unknown }> {
   const { db, log, network, policy } = options;
   const { turns, headers, follower, fees, broadcast } = base;
-  let peerBook: PeerBook | undefined;
+  const late: { peerBook?: PeerBook } = {}; // LDK wants to know whom to tell before it exists
   const parts = await assembleLdk({
     seed: derive(options.seed, 'lnnoded ldk'),
     network,
@@ -312,7 +317,7 @@ async function loadParts(options: NodeOptions, base: Base): Promise<{ parts: Ldk
     tip: follower.tip(),
     broadcast,
     peerChanged: (nodeId, isConnected) => {
-      turns.after(() => peerBook?.peerChanged(pubkey(nodeId), isConnected));
+      turns.after(() => late.peerBook?.peerChanged(pubkey(nodeId), isConnected));
     },
     catchUp: (monitor, tools) =>
       catchUpMonitor(monitor, tools, {
@@ -322,7 +327,7 @@ async function loadParts(options: NodeOptions, base: Base): Promise<{ parts: Ldk
       }),
   });
   const services = makeServices(options, base, parts);
-  peerBook = services.peerBook;
+  late.peerBook = services.peerBook;
   const keep = useEngine(base, parts, services, log);
   turns.run(() => {
     services.invoices.resume();

@@ -130,7 +130,14 @@ export function makePayments(parts: PaymentParts) {
     onSent: (hash: PaymentHash, preimage: Uint8Array, feeMsat: bigint | undefined): void => {
       const row = rows.find(hash);
       if (row === undefined) log.error({ paymentHash: hash }, 'a payment without a row was sent');
-      else finish({ ...row, state: 'SUCCEEDED', preimage: Buffer.from(preimage), feeMsat: feeMsat ?? 0n, failureReason: '' });
+      else
+        finish({
+          ...row,
+          state: 'SUCCEEDED',
+          preimage: Buffer.from(preimage),
+          feeMsat: feeMsat ?? 0n,
+          failureReason: '',
+        });
     },
     /** Called inside a turn. */
     onFailed: (hash: PaymentHash, failureReason: string): void => {
@@ -165,8 +172,14 @@ function recentHash(payment: ldk.RecentPaymentDetails): string {
 function handOver(manager: ldk.ChannelManager, invoice: Payable, limits: PaymentLimits): string | undefined {
   const parsed = ldk.Bolt11Invoice.constructor_from_str(invoice.bolt11);
   if (!isOk(parsed)) throw new NodeError('invalid_argument', `bolt11: ${describe(errorOf(parsed))}`);
-  const parameters = ldk.UtilMethods.constructor_payment_parameters_from_invoice(unwrap(parsed, 'invoice'));
-  const triple = unwrap<ldk.ThreeTuple_ThirtyTwoBytesRecipientOnionFieldsRouteParametersZ>(parameters, 'invoice');
+  const parameters = ldk.UtilMethods.constructor_payment_parameters_from_invoice(
+    unwrap(parsed, ldk.Result_Bolt11InvoiceParseOrSemanticErrorZ_OK, 'invoice'),
+  );
+  const triple = unwrap(
+    parameters,
+    ldk.Result_C3Tuple_ThirtyTwoBytesRecipientOnionFieldsRouteParametersZNoneZ_OK,
+    'invoice',
+  );
   const hash = triple.get_a();
   if (paymentHashOf(hex(hash)) !== invoice.paymentHash) throw new Error('two readers of one invoice disagree');
   const route = triple.get_c();
@@ -176,7 +189,7 @@ function handOver(manager: ldk.ChannelManager, invoice: Payable, limits: Payment
   route.set_payment_params(payee);
   const retry = ldk.Retry.constructor_attempts(RETRIES);
   const result = manager.send_payment(hash, triple.get_b(), hash, route, retry);
-  return isOk(result) ? undefined : sendFailure(Number(errorOf(result)));
+  return result instanceof ldk.Result_NoneRetryableSendFailureZ_Err ? sendFailure(result.err) : undefined;
 }
 
 /** RetryableSendFailure as text; undefined if LDK has the payment already. */

@@ -54,7 +54,8 @@ export function makePeerBook({ rows, turns, transport, isConnected, log }: PeerB
       };
       const down = (): void => {
         set.delete(up);
-        if (isConnected(nodeId)) resolve(); // the peer dialled us at the same moment
+        if (isConnected(nodeId))
+          resolve(); // the peer dialled us at the same moment
         else reject(new NodeError('peer_unreachable', `peer ${address}: no handshake as ${nodeId}`));
       };
       set.add(up);

@@ -8,7 +8,16 @@ import { BIP32Factory } from 'bip32';
 import { crypto, networks, payments, script as scripts, Transaction } from 'bitcoinjs-lib';
 import * as ecc from 'tiny-secp256k1';
 
-import { displayHex, hex, outpoint, outpointKey, reversedBytes, txid, type SatPerKvb, type Txid } from '../core/units.js';
+import {
+  displayHex,
+  hex,
+  outpoint,
+  outpointKey,
+  reversedBytes,
+  txid,
+  type SatPerKvb,
+  type Txid,
+} from '../core/units.js';
 import type { Network } from './chain/headers.js';
 import { NodeError } from './errors.js';
 import type { CoinRow, WalletRows } from './store/wallet.js';
@@ -85,7 +94,11 @@ export function makeWallet(rows: WalletRows, seed: Uint8Array, network: Network)
      * @throws NodeError `insufficient_funds`
      */
     fund: (output: { script: Uint8Array; valueSat: bigint }, feeRate: SatPerKvb, tipHeight: number): Buffer => {
-      const coins = selectCoins(rows.unspent().filter((coin) => isSpendable(coin, tipHeight)), output.valueSat, feeRate);
+      const coins = selectCoins(
+        rows.unspent().filter((coin) => isSpendable(coin, tipHeight)),
+        output.valueSat,
+        feeRate,
+      );
       const tx = new Transaction();
       tx.version = 2;
       tx.locktime = tipHeight;

@@ -37,7 +37,7 @@ export type ChainSource = {
   header(hash: BlockHash): Promise<Buffer>;
   block(hash: BlockHash): Promise<Buffer>;
   /** Resolves when the server has it, also if it had it before. @throws RpcError if refused. */
-  broadcast(raw: Uint8Array): Promise<void>;
+  readonly broadcast: (raw: Uint8Array) => Promise<void>;
   /** Fee estimate, or undefined if the server has none. */
   feeRate(targetBlocks: number): Promise<SatPerKvb | undefined>;
   close(): void;
@@ -103,7 +103,7 @@ function isKnownAlready(error: unknown): boolean {
   return error.code === ALREADY_IN_CHAIN || /already (have|exists|known|in)/.test(error.message);
 }
 
-function makePost(options: BitcoindOptions): { send(body: string): Promise<string>; close(): void } {
+function makePost(options: BitcoindOptions): { send: (body: string) => Promise<string>; close: () => void } {
   const url = new URL(options.url);
   const isTls = url.protocol === 'https:';
   const ca = options.caFile === undefined ? undefined : readFileSync(options.caFile);

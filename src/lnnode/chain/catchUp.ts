@@ -33,7 +33,8 @@ export async function catchUpMonitor(
   }
   if (stored === undefined) throw new Error(`channel monitor: its block ${at.get_height()} is not stored`);
   const missed: StoredHeader[] = [];
-  for (let next = headers.at(stored.height + 1); next !== undefined; next = headers.at(next.height + 1)) missed.push(next);
+  for (let next = headers.at(stored.height + 1); next !== undefined; next = headers.at(next.height + 1))
+    missed.push(next);
   const blocks = await Promise.all(missed.map(fetchBlock));
   for (const block of blocks) {
     turns.run(() => {

@@ -84,7 +84,8 @@ export function makeFollower({ source, headers, network }: FollowerParts) {
     for (;;) {
       const known = headers.find(at);
       if (known?.isBest === true) return { fork: known, branch: planned(down.reverse(), known, network) };
-      if (down.length >= MAX_BEHIND) throw new Error(`full node: its chain does not meet ours within ${MAX_BEHIND} blocks`);
+      if (down.length >= MAX_BEHIND)
+        throw new Error(`full node: its chain does not meet ours within ${MAX_BEHIND} blocks`);
       const header = known === undefined ? await fetchHeader(at) : parseHeader(known.header, network);
       down.push(header);
       at = header.prevHash;

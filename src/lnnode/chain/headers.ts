@@ -46,7 +46,12 @@ export function parseHeader(bytes: Uint8Array, network: Network): Header {
  * Checks that `child` may follow `parent`: the link, and on mainnet that the difficulty changes only where it may, by
  * no more than it may. @throws Error
  */
-export function assertFollows(child: Header, parent: { hash: BlockHash; header: Uint8Array }, height: number, network: Network): void {
+export function assertFollows(
+  child: Header,
+  parent: { hash: BlockHash; header: Uint8Array },
+  height: number,
+  network: Network,
+): void {
   if (child.prevHash !== parent.hash) throw new Error(`block ${child.hash} does not follow ${parent.hash}`);
   if (network !== 'bitcoin') return; // test networks change the difficulty at will, regtest never
   const parentBits = Buffer.from(parent.header).readUInt32LE(72);

@@ -11,7 +11,7 @@ import type { Network } from '../chain/headers.js';
 import type { LdkRows } from '../store/ldkRows.js';
 import { makeKvStore, makePersister, readMonitors } from './persister.js';
 import { makePresence, type Presence } from './presence.js';
-import { dispose, unwrap } from './result.js';
+import { assertOk, dispose, unwrap } from './result.js';
 import type { Turns } from './turn.js';
 import { userConfig, type ChannelPolicy } from './userConfig.js';
 
@@ -136,11 +136,12 @@ export async function assembleLdk(options: LdkOptions): Promise<Ldk> {
   } else {
     const { monitors, keep: monitorParts } = readMonitors(mup);
     // prettier-ignore
-    const pair = turns.run(() => unwrap<ldk.TwoTuple_ThirtyTwoBytesChannelManagerZ>(
+    const pair = turns.run(() => unwrap(
       ldk.UtilMethods.constructor_C2Tuple_ThirtyTwoBytesChannelManagerZ_read(
         stored, entropy, signer, signers, fees, chainMonitor.as_Watch(), broadcaster, router.as_Router(),
         messageRouter.as_MessageRouter(), logger, config, monitors,
       ),
+      ldk.Result_C2Tuple_ThirtyTwoBytesChannelManagerZDecodeErrorZ_OK,
       'channel manager',
     ));
     manager = pair.get_b();
@@ -178,15 +179,22 @@ function watchAll(
 ): void {
   turns.run(() => {
     for (const monitor of monitors) {
-      unwrap(chainMonitor.as_Watch().watch_channel(monitor.get_funding_txo().get_a(), monitor), 'watch_channel');
+      const funding = monitor.get_funding_txo().get_a();
+      unwrap(
+        chainMonitor.as_Watch().watch_channel(funding, monitor),
+        ldk.Result_ChannelMonitorUpdateStatusNoneZ_OK,
+        'watch_channel',
+      );
     }
-    unwrap(mup.cleanup_stale_updates(false), 'stale monitor updates');
+    assertOk(mup.cleanup_stale_updates(false), 'stale monitor updates');
   });
 }
 
 function assertSameTip(manager: ldk.ChannelManager, tip: { readonly hash: string; readonly height: number }): void {
   const best = manager.current_best_block();
   if (hex(best.get_block_hash()) !== reversedBytes(tip.hash).toString('hex')) {
-    throw new Error(`channel manager: expected tip ${tip.height}, found ${best.get_height()}: the database was changed`);
+    throw new Error(
+      `channel manager: expected tip ${tip.height}, found ${best.get_height()}: the database was changed`,
+    );
   }
 }

@@ -29,16 +29,25 @@ export function handleEvent(event: ldk.Event, parts: EventParts): void {
   if (event instanceof ldk.Event_PendingHTLCsForwardable) {
     parts.forwardSoon();
   } else if (event instanceof ldk.Event_PaymentClaimable) {
-    invoices.onClaimable(hashOf(event.payment_hash), event.amount_msat, some<number>(event.claim_deadline));
+    invoices.onClaimable(
+      hashOf(event.payment_hash),
+      event.amount_msat,
+      some(event.claim_deadline, ldk.Option_u32Z_Some),
+    );
   } else if (event instanceof ldk.Event_PaymentClaimed) {
     invoices.onClaimed(hashOf(event.payment_hash), event.amount_msat);
   } else if (event instanceof ldk.Event_HTLCHandlingFailed) {
     const destination = event.failed_next_destination;
-    if (destination instanceof ldk.HTLCDestination_FailedPayment) invoices.onFailedBack(hashOf(destination.payment_hash));
+    if (destination instanceof ldk.HTLCDestination_FailedPayment)
+      invoices.onFailedBack(hashOf(destination.payment_hash));
   } else if (event instanceof ldk.Event_PaymentSent) {
-    payments.onSent(hashOf(event.payment_hash), event.payment_preimage, some<bigint>(event.fee_paid_msat));
+    payments.onSent(
+      hashOf(event.payment_hash),
+      event.payment_preimage,
+      some(event.fee_paid_msat, ldk.Option_u64Z_Some),
+    );
   } else if (event instanceof ldk.Event_PaymentFailed) {
-    payments.onFailed(hashOf(event.payment_id), failureText(some<ldk.PaymentFailureReason>(event.reason)));
+    payments.onFailed(hashOf(event.payment_id), failureText(some(event.reason, ldk.Option_PaymentFailureReasonZ_Some)));
   } else if (event instanceof ldk.Event_FundingGenerationReady) {
     channels.onFundingNeeded(event);
   } else if (event instanceof ldk.Event_ChannelPending) {

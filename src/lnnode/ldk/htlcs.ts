@@ -55,7 +55,7 @@ export function routeHints(manager: ldk.ChannelManager): RouteHint[] {
     .flatMap((channel): RouteHint[] => {
       const peer = channel.get_counterparty();
       const forwarding = peer.get_forwarding_info();
-      const shortChannelId = some<bigint>(channel.get_inbound_payment_scid());
+      const shortChannelId = some(channel.get_inbound_payment_scid(), ldk.Option_u64Z_Some);
       if (isAbsent(forwarding) || shortChannelId === undefined) return [];
       return [
         {

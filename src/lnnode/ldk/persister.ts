@@ -66,7 +66,7 @@ export function readMonitors(persister: ldk.MonitorUpdatingPersister): {
   keep: readonly unknown[];
 } {
   const result = persister.read_all_channel_monitors_with_updates();
-  const pairs = unwrap<ldk.TwoTuple_ThirtyTwoBytesChannelMonitorZ[]>(result, 'channel monitors');
+  const pairs = unwrap(result, ldk.Result_CVec_C2Tuple_ThirtyTwoBytesChannelMonitorZZIOErrorZ_OK, 'channel monitors');
   const monitors = pairs.map((pair) => pair.get_b());
   return { monitors, keep: [result, pairs, monitors] };
 }

@@ -24,14 +24,24 @@ export const flag = (value: boolean): boolean => Number(value) === 1;
 /** The error of a failed `Result_*`. */
 export const errorOf = (result: object): unknown => (result as { err?: unknown }).err;
 
-/** The value of a `Result_*`. @throws Error with LDK's text if it failed. */
-export function unwrap<T>(result: { is_ok(): boolean }, what: string): T {
+type OkClass<T> = { readonly prototype: { res: T } };
+type SomeClass<T> = { readonly prototype: { some: T } };
+
+/** Throws LDK's text if a `Result_*` failed. */
+export function assertOk(result: { is_ok(): boolean }, what: string): void {
   if (!isOk(result)) throw new Error(`${what}: ${describe(errorOf(result))}`);
-  return (result as { res?: unknown }).res as T;
 }
 
-/** The value of an `Option_*`, undefined for None. */
-export const some = <T>(option: object): T | undefined => (option as { some?: T }).some;
+/** The value of a `Result_*`, given its class of success. @throws Error with LDK's text if it failed. */
+export function unwrap<T>(result: { is_ok(): boolean }, success: OkClass<T>, what: string): T {
+  assertOk(result, what);
+  if (Object.getPrototypeOf(result) !== success.prototype) throw new Error(`${what}: another kind of result`);
+  return (result as { is_ok(): boolean; res: T }).res;
+}
+
+/** The value of an `Option_*`, given its class of presence; undefined for None. */
+export const some = <T>(option: object, present: SomeClass<T>): T | undefined =>
+  Object.getPrototypeOf(option) === present.prototype ? (option as { some: T }).some : undefined;
 
 /** True where the bindings hand over a null pointer for an absent object that their types call present. */
 export const isAbsent = (value: object | null): boolean => value === null || (value as { ptr?: bigint }).ptr === 0n;

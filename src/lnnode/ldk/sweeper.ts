@@ -37,8 +37,9 @@ export function makeSweeper({ keys, rows, destination, feePerKw, broadcast, log 
       const waiting = rows.unswept();
       if (waiting.length === 0) return;
       const descriptors = waiting.map((row) =>
-        unwrap<ldk.SpendableOutputDescriptor>(
+        unwrap(
           ldk.SpendableOutputDescriptor.constructor_read(Uint8Array.from(row.descriptor)),
+          ldk.Result_SpendableOutputDescriptorDecodeErrorZ_OK,
           'spendable output',
         ),
       );
@@ -49,7 +50,7 @@ export function makeSweeper({ keys, rows, destination, feePerKw, broadcast, log 
         log.warn({ outputs: waiting.length, why: describe(errorOf(result)) }, 'sweep is not possible yet');
         return;
       }
-      const id = broadcast(unwrap<Uint8Array>(result, 'sweep'));
+      const id = broadcast(unwrap(result, ldk.Result_TransactionNoneZ_OK, 'sweep'));
       for (const row of waiting) rows.swept(row, id);
     },
   };

@@ -7,7 +7,7 @@ import { createServer, isIPv4, Socket, type AddressInfo, type Server } from 'nod
 import * as ldk from 'lightningdevkit';
 
 import type { Logger } from '../../log.js';
-import { bytes, flag, isOk } from './result.js';
+import { bytes, flag, isOk, unwrap } from './result.js';
 import type { Turns } from './turn.js';
 
 /** Chunks LDK may queue in one turn before it is told that the buffer is full. */
@@ -29,7 +29,7 @@ export type Transport = {
   /** Resolves when TCP is up; the peer is usable once LDK lists it. */
   connect(host: string, port: number, nodeId: string, signal: AbortSignal): Promise<Socket>;
   /** Lets the bytes of the turn out. */
-  flush(): void;
+  readonly flush: () => void;
   stop(): Promise<void>;
 };
 
@@ -55,7 +55,7 @@ export function makeTransport(peers: ldk.PeerManager, turns: Turns, log: Logger)
       enter(() => {
         const result = peers.read_event(connection.descriptor, data);
         if (!isOk(result)) connection.close();
-        else if (flag((result as ldk.Result_boolPeerHandleErrorZ_OK).res)) socket.pause();
+        else if (flag(unwrap(result, ldk.Result_boolPeerHandleErrorZ_OK, 'read_event'))) socket.pause();
       });
     });
     socket.on('error', (error) => {
@@ -96,7 +96,7 @@ export function makeTransport(peers: ldk.PeerManager, turns: Turns, log: Logger)
       enter(() => {
         const result = peers.new_outbound_connection(bytes(nodeId), connection.descriptor, addressOf(socket));
         if (!isOk(result)) connection.close();
-        else connection.push((result as ldk.Result_CVec_u8ZPeerHandleErrorZ_OK).res);
+        else connection.push(unwrap(result, ldk.Result_CVec_u8ZPeerHandleErrorZ_OK, 'handshake'));
       });
       return socket;
     },

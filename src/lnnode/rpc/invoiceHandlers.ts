@@ -2,11 +2,7 @@
 import type { CallContext } from 'nice-grpc-common';
 import { z } from 'zod';
 
-import {
-  InvoiceState,
-  type Invoice,
-  type LightningNodeServiceImplementation,
-} from '../../gen/lnnode/v1/lnnode.js';
+import { InvoiceState, type Invoice, type LightningNodeServiceImplementation } from '../../gen/lnnode/v1/lnnode.js';
 import { NodeError } from '../errors.js';
 import type { InvoiceView } from '../invoices.js';
 import type { InvoiceRowState } from '../store/invoices.js';
@@ -53,7 +49,10 @@ function schemas(minExpirySecs: number) {
       descriptionHash: optionalHash,
       description: z
         .string()
-        .refine((text) => Buffer.byteLength(text) <= MAX_DESCRIPTION_BYTES, `expected at most ${MAX_DESCRIPTION_BYTES} bytes`),
+        .refine(
+          (text) => Buffer.byteLength(text) <= MAX_DESCRIPTION_BYTES,
+          `expected at most ${MAX_DESCRIPTION_BYTES} bytes`,
+        ),
       expirySecs,
     }),
     hold: z.object({

@@ -1,4 +1,5 @@
 /** Node, peers, channels and the on-chain wallet. */
+import * as ldk from 'lightningdevkit';
 import { z } from 'zod';
 
 import { displayHex, hex, pubkey, reversedBytes } from '../../core/units.js';
@@ -31,7 +32,8 @@ export function assertSynced({ follower }: LnNode): void {
   if (!follower.isSynced()) throw new NodeError('not_synced', 'the chain source was not reached for a minute');
 }
 
-type Names = 'getNodeInfo' | 'connectPeer' | 'listPeers' | 'openChannel' | 'listChannels' | 'newAddress' | 'walletBalance';
+type Names =
+  'getNodeInfo' | 'connectPeer' | 'listPeers' | 'openChannel' | 'listChannels' | 'newAddress' | 'walletBalance';
 
 const bytes = (hexText: string): Buffer => Buffer.from(hexText, 'hex');
 
@@ -58,7 +60,10 @@ export function nodeHandlers(parts: HandlerParts): Pick<LightningNodeServiceImpl
     },
     listPeers: async () =>
       Promise.resolve({
-        peers: [...node.connectedPeers].map((id) => ({ nodeId: bytes(id), address: node.peerBook.addressOf(pubkey(id)) })),
+        peers: [...node.connectedPeers].map((id) => ({
+          nodeId: bytes(id),
+          address: node.peerBook.addressOf(pubkey(id)),
+        })),
       }),
     openChannel: async (request) => {
       assertSynced(node);
@@ -91,7 +96,7 @@ function channelMessage(channel: ReturnType<LnNode['manager']['list_channels']>[
     inboundCapacityMsat: channel.get_inbound_capacity_msat(),
     isUsable: flag(channel.get_is_usable()),
     isReady: flag(channel.get_is_channel_ready()),
-    confirmations: some<number>(channel.get_confirmations()) ?? 0,
+    confirmations: some(channel.get_confirmations(), ldk.Option_u32Z_Some) ?? 0,
     pendingHtlcs: channel.get_pending_inbound_htlcs().length + channel.get_pending_outbound_htlcs().length,
     isOutbound: flag(channel.get_is_outbound()),
   };

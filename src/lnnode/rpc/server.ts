@@ -76,7 +76,10 @@ export async function serve(options: RpcOptions): Promise<RpcServer> {
 function credentialsFor({ host, tls }: RpcOptions): ServerCredentials {
   if (tls === undefined) {
     if (isLoopback(host)) return ServerCredentials.createInsecure();
-    throw new SwapError('bad_config', `grpc.listen: expected loopback or tls_cert_file and tls_key_file, found ${host}`);
+    throw new SwapError(
+      'bad_config',
+      `grpc.listen: expected loopback or tls_cert_file and tls_key_file, found ${host}`,
+    );
   }
   const pair = { cert_chain: readFileSync(tls.certFile), private_key: readFileSync(tls.keyFile) };
   return ServerCredentials.createSsl(null, [pair], false);

@@ -64,4 +64,3 @@ export const authMiddleware = (isToken: (text: string) => boolean): ServerMiddle
     if (!isToken(token)) throw new NodeError('unauthenticated', 'authorization: expected a valid bearer token');
     return yield* call.next(call.request, context);
   };
-

@@ -76,9 +76,7 @@ export function invoiceRows(db: Database) {
        cancel_reason = @cancelReason, preimage = @preimage WHERE payment_hash = @paymentHash AND state = @from`,
   );
   const due = db.prepare<[number], Row>("SELECT * FROM invoices WHERE state = 'OPEN' AND expires_at <= ?");
-  const late = db.prepare<[number], Row>(
-    "SELECT * FROM invoices WHERE state = 'HELD' AND claim_deadline_height <= ?",
-  );
+  const late = db.prepare<[number], Row>("SELECT * FROM invoices WHERE state = 'HELD' AND claim_deadline_height <= ?");
   const settling = db.prepare<[], Row>("SELECT * FROM invoices WHERE state = 'SETTLING'");
   const list = db.prepare<[{ prefix: string; limit: number; after: string }], Row>(
     `SELECT * FROM invoices WHERE substr(label, 1, length(@prefix)) = @prefix
@@ -101,6 +99,7 @@ export function invoiceRows(db: Database) {
     dueToExpire: (now: number): InvoiceRow[] => due.all(now).map(convert),
     pastDeadline: (height: number): InvoiceRow[] => late.all(height).map(convert),
     settling: (): InvoiceRow[] => settling.all().map(convert),
-    list: (prefix: string, limit: number, after: string): InvoiceRow[] => list.all({ prefix, limit, after }).map(convert),
+    list: (prefix: string, limit: number, after: string): InvoiceRow[] =>
+      list.all({ prefix, limit, after }).map(convert),
   };
 }
