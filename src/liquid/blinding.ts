@@ -9,7 +9,7 @@ import { SwapError } from '../errors.js';
 import type { BuildTask, UnblindTask, UnblindedOutput } from './blindingTasks.js';
 import type { BlindingAnswer, BlindingRequest } from './blindingWorker.js';
 
-export type { BuildTask, UnblindTask, UnblindedOutput } from './blindingTasks.js';
+export type { BuildTask, UnblindedOutput } from './blindingTasks.js';
 
 /** The thread as the rest of the program sees it. */
 export type BlindingWorker = {

@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs';
 
 import { parseTransaction, txidOf } from '../core/tx.js';
-import { blockHeight, hex, type BlockHash, type BlockHeight, type SatPerKvb, type Txid } from '../core/units.js';
+import { hex, type BlockHash, type BlockHeight, type SatPerKvb, type Txid } from '../core/units.js';
 import { SwapError, errorChain } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { BroadcastOutcome, ChainChange, HistoryEntry, LiquidChain, Tip, UnspentEntry } from './chain.js';
@@ -14,13 +14,11 @@ import {
   MIN_FEE_RATE,
   isMissingTransaction,
   readFeeEstimate,
-  readHeader,
   readHistory,
   readMerkleProof,
   readRejection,
   readRelayFee,
   readStatusNotification,
-  readTip,
   readTipNotification,
   readTransaction,
   readTxid,
@@ -29,6 +27,7 @@ import {
   shortRejection,
 } from './electrumAnswers.js';
 import { ElectrumError, parseElectrumServer, type ElectrumConnection } from './electrumConnection.js';
+import { ElectrumHeaders } from './electrumHeaders.js';
 import { ElectrumSubscriptions } from './electrumSubscriptions.js';
 import { DEFAULT_TIMEOUTS, ElectrumSupervisor, type ElectrumTimeouts } from './electrumSupervisor.js';
 import { merkleRootFromBranch, type BlockHeader } from './headers.js';
@@ -45,9 +44,14 @@ export type ElectrumOptions = {
 };
 
 const PROTOCOL_VERSION = '1.4';
-const MAX_CACHED_HEADERS = 2_000;
 
-const tipOf = ({ height, hash, time }: BlockHeader): Tip => ({ height, hash, time });
+function readCa(caFile: string): Buffer {
+  try {
+    return readFileSync(caFile);
+  } catch (cause) {
+    throw new SwapError('bad_config', `Electrum ca_file: expected a readable file, found none at ${caFile}`, { cause });
+  }
+}
 
 class ElectrumChain implements LiquidChain {
   readonly #log: Logger;
@@ -55,20 +59,20 @@ class ElectrumChain implements LiquidChain {
   readonly #supervisor: ElectrumSupervisor;
   readonly #subscriptions: ElectrumSubscriptions;
   readonly #listeners = new Set<(change: ChainChange) => void>();
-  /** Headers asked for, by height; emptied when the chain may have been reorganised. */
-  readonly #headers = new Map<number, BlockHeader>();
-  #tip: BlockHeader | undefined;
-  #announcedTip: BlockHash | undefined;
+  readonly #headers: ElectrumHeaders;
 
   constructor(options: ElectrumOptions) {
     this.#log = options.log;
     this.#expectedGenesis = options.expectedGenesis;
+    this.#headers = new ElectrumHeaders((tip) => {
+      this.#emit({ kind: 'block', tip });
+    });
     this.#subscriptions = new ElectrumSubscriptions((scriptPubKeyHex) => {
       this.#emit({ kind: 'script', scriptPubKeyHex });
     });
     this.#supervisor = new ElectrumSupervisor({
       servers: options.servers.map(parseElectrumServer),
-      ca: options.caFile === undefined ? undefined : readFileSync(options.caFile),
+      ca: options.caFile === undefined ? undefined : readCa(options.caFile),
       log: options.log,
       timeouts: { ...DEFAULT_TIMEOUTS, ...options.timeouts },
       handshake: async (connection) => {
@@ -80,23 +84,23 @@ class ElectrumChain implements LiquidChain {
       onDown: () => {
         this.#emit({ kind: 'disconnected' });
       },
-      // Asking for the tip again makes up for a lost notification.
+      // Any request would do; this one also makes up for a lost notification.
       keepalive: async (connection) => {
-        await connection.request('server.ping', []);
-        await this.#askTip(connection);
-        this.#announceTip();
+        await this.#headers.poll(connection);
+        this.#headers.announce();
       },
     });
   }
 
   async genesisHash(): Promise<BlockHash> {
-    return (this.#headers.get(0) ?? (await this.#header(blockHeight(0)))).hash;
+    return (this.#headers.cached(0) ?? (await this.#header(0))).hash;
   }
 
   async tip(): Promise<Tip> {
     await this.#supervisor.connection(); // the handshake of every connection sets the tip
-    if (this.#tip === undefined) throw new SwapError('chain_unavailable', 'no Electrum server has told its tip');
-    return tipOf(this.#tip);
+    const tip = this.#headers.tip();
+    if (tip === undefined) throw new SwapError('chain_unavailable', 'no Electrum server has told its tip');
+    return tip;
   }
 
   async history(scriptPubKey: Uint8Array): Promise<readonly HistoryEntry[]> {
@@ -121,7 +125,7 @@ class ElectrumChain implements LiquidChain {
       readMerkleProof(answer, height),
     );
     const root = merkleRootFromBranch({ txid: id, branch, position });
-    const cached = this.#headers.get(height);
+    const cached = this.#headers.cached(height);
     // A header that does not fit may be from before a reorganisation, so it is asked for again.
     const header = cached?.merkleRoot === root ? cached : await this.#header(height);
     if (header.merkleRoot !== root) {
@@ -180,19 +184,22 @@ class ElectrumChain implements LiquidChain {
   }
 
   async #ask<T>(method: string, params: readonly unknown[], read: (answer: unknown) => T): Promise<T> {
+    return await this.#with(method, async (connection) => await connection.ask(method, params, read));
+  }
+
+  async #header(height: number): Promise<BlockHeader> {
+    const method = 'blockchain.block.header';
+    return await this.#with(method, async (connection) => await this.#headers.fetch(connection, height));
+  }
+
+  /** Whatever goes wrong with a server is `chain_unavailable` to the caller; the cause tells more. */
+  async #with<T>(method: string, run: (connection: ElectrumConnection) => Promise<T>): Promise<T> {
     const connection = await this.#supervisor.connection();
     try {
-      return await connection.ask(method, params, read);
+      return await run(connection);
     } catch (cause) {
       throw new SwapError('chain_unavailable', `Electrum server failed at ${method}`, { cause });
     }
-  }
-
-  async #header(height: BlockHeight): Promise<BlockHeader> {
-    const header = await this.#ask('blockchain.block.header', [height], (answer) => readHeader(answer, height));
-    if (this.#headers.size >= MAX_CACHED_HEADERS) this.#headers.clear();
-    this.#headers.set(height, header);
-    return header;
   }
 
   /** The server says that it knows the transaction; believed only when it can show it. */
@@ -211,26 +218,17 @@ class ElectrumChain implements LiquidChain {
     });
     await connection.request('server.version', ['ln-liquid-swap', PROTOCOL_VERSION]);
     if (this.#expectedGenesis !== undefined) {
-      const genesis = await connection.ask('blockchain.block.header', [0], (answer) => readHeader(answer, 0));
-      if (genesis.hash !== this.#expectedGenesis) {
-        throw new ElectrumError('lie', `block 0: expected ${this.#expectedGenesis}, found ${genesis.hash}`);
+      const { hash } = await this.#headers.fetch(connection, 0);
+      if (hash !== this.#expectedGenesis) {
+        throw new ElectrumError('lie', `block 0: expected ${this.#expectedGenesis}, found ${hash}`);
       }
     }
-    this.#headers.clear();
-    this.#tip = undefined;
-    await this.#askTip(connection);
-  }
-
-  async #askTip(connection: ElectrumConnection): Promise<void> {
-    const before = this.#tip;
-    const tip = await connection.ask('blockchain.headers.subscribe', [], readTip);
-    // A notification that came right behind the answer was handled first and is newer.
-    if (this.#tip === before) this.#setTip(tip);
+    await this.#headers.start(connection);
   }
 
   #onUp(connection: ElectrumConnection): void {
     this.#emit({ kind: 'connected' });
-    this.#announceTip();
+    this.#headers.announce();
     this.#subscriptions
       .renew(connection, (error) => {
         this.#logSubscribeError(error);
@@ -246,24 +244,12 @@ class ElectrumChain implements LiquidChain {
         const [id, status] = readStatusNotification(params);
         this.#subscriptions.update(id, status);
       } else if (method === 'blockchain.headers.subscribe') {
-        this.#setTip(readTipNotification(params));
-        if (this.#supervisor.current() === connection) this.#announceTip();
+        this.#headers.advance(readTipNotification(params));
+        if (this.#supervisor.current() === connection) this.#headers.announce();
       }
     } catch (error) {
       connection.abandon(new ElectrumError('lie', `${method}: unusable notification`, error));
     }
-  }
-
-  #setTip(tip: BlockHeader): void {
-    if (tip.hash === this.#tip?.hash) return;
-    if (tip.prevHash !== this.#tip?.hash) this.#headers.clear();
-    this.#tip = tip;
-  }
-
-  #announceTip(): void {
-    if (this.#tip === undefined || this.#tip.hash === this.#announcedTip) return;
-    this.#announcedTip = this.#tip.hash;
-    this.#emit({ kind: 'block', tip: tipOf(this.#tip) });
   }
 
   /** A listener's failure is its own: neither the connection nor other listeners see it. */
@@ -286,7 +272,7 @@ class ElectrumChain implements LiquidChain {
  * Connects to the first server that can be reached and keeps it so until `close()`. Returns at once; requests wait a
  * short while for the connection and then fail with SwapError `chain_unavailable`.
  *
- * @throws SwapError `bad_config` for a malformed server; Error if `caFile` cannot be read.
+ * @throws SwapError `bad_config` for a malformed server or if `caFile` cannot be read.
  */
 export function connectElectrum(options: ElectrumOptions): LiquidChain {
   if (options.servers.length === 0) throw new SwapError('bad_config', 'Electrum servers: expected one, found none');

@@ -38,7 +38,7 @@ export type OutputCache = {
 };
 
 /** Where change goes. */
-export type ChangeKey = { readonly scriptPubKey: Buffer; readonly blindingPubkey: Pubkey; readonly index: number };
+type ChangeKey = { readonly scriptPubKey: Buffer; readonly blindingPubkey: Pubkey; readonly index: number };
 
 export type LiquidWallet = {
   /**

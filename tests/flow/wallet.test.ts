@@ -216,16 +216,4 @@ describe('a wallet', () => {
     await other.sync();
     expect(other.coins()).toEqual([]);
   });
-
-  it('syncs at a new block without a request when the block holds nothing of ours', async () => {
-    await deposit(50_000n);
-    const history = vi.spyOn(chain, 'history');
-    const { hash } = sandbox.mine(1);
-    await vi.waitFor(() => {
-      expect(changes.some((change) => change.kind === 'block' && change.tip.hash === hash)).toBe(true);
-    });
-    await wallet.sync();
-    expect(history).not.toHaveBeenCalled();
-    history.mockRestore();
-  });
 });

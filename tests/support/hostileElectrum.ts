@@ -5,9 +5,9 @@ import { createServer as createTlsServer } from 'node:tls';
 import vectors from '../vectors/headers.json' with { type: 'json' };
 
 /** What a method does: its return value is the answer. */
-export type Behaviour = (params: readonly unknown[], connection: HostileConnection) => unknown;
+type Behaviour = (params: readonly unknown[], connection: HostileConnection) => unknown;
 
-export type HostileConnection = {
+type HostileConnection = {
   readonly socket: Socket;
   readonly notify: (method: string, params: unknown) => void;
 };

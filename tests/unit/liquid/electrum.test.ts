@@ -423,5 +423,6 @@ describe('the connection', () => {
   it('needs a server', () => {
     expect(() => connectElectrum({ servers: [], log })).toThrow('expected one');
     expect(() => connectElectrum({ servers: ['electrum'], log })).toThrow('Electrum server: expected');
+    expect(() => connectElectrum({ servers: [server.url], caFile: '/none', log })).toThrow('ca_file');
   });
 });

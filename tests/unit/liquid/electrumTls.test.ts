@@ -8,9 +8,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ElectrumConnection, parseElectrumServer } from '../../../src/liquid/electrumConnection.js';
 import { startHostileElectrum, type HostileElectrum } from '../../support/hostileElectrum.js';
 
+const OPENSSL = 'openssl';
 const hasOpenssl = ((): boolean => {
   try {
-    execFileSync('openssl', ['version'], { stdio: 'ignore' });
+    execFileSync(OPENSSL, ['version'], { stdio: 'ignore' });
     return true;
   } catch {
     return false;
@@ -23,7 +24,7 @@ function selfSigned(dir: string, subjectAltName: string): { key: Buffer; cert: B
   const [key, cert] = [join(dir, `${name}.key`), join(dir, `${name}.crt`)];
   const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
   const subject = ['-subj', '/CN=test only', '-addext', `subjectAltName=${subjectAltName}`, '-days', '2'];
-  execFileSync('openssl', ['req', '-x509', ...curve, ...subject, '-keyout', key, '-out', cert], { stdio: 'ignore' });
+  execFileSync(OPENSSL, ['req', '-x509', ...curve, ...subject, '-keyout', key, '-out', cert], { stdio: 'ignore' });
   return { key: readFileSync(key), cert: readFileSync(cert) };
 }
 
