@@ -24,7 +24,7 @@ const name = z.enum(PROCESS_NAMES);
 /** Whole units as people write them, e.g. "0.5". */
 const amount = z.string().min(1).max(40);
 
-export const controlRequestSchema = z.discriminatedUnion('command', [
+const controlRequestSchema = z.discriminatedUnion('command', [
   z.strictObject({ command: z.literal('status') }),
   z.strictObject({ command: z.literal('mine'), chain, blocks }),
   z.strictObject({
@@ -59,7 +59,7 @@ export type ControlRequest = z.output<typeof controlRequestSchema>;
 /** A result as it travels: snake_case, big integers as text. */
 export type ControlResult = Readonly<Record<string, unknown>>;
 /** An answer as it travels. */
-export type ControlAnswer =
+type ControlAnswer =
   | { readonly ok: true; readonly result: ControlResult }
   | { readonly ok: false; readonly error: { readonly code: WorldErrorCode; readonly message: string } };
 

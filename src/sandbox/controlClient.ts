@@ -18,7 +18,7 @@ const answerSchema = z.union([
 const worldSchema = z.object({ control: z.string() });
 
 /** The control socket of the world of a folder. @throws WorldError `world_unavailable` if there never was one. */
-export function controlSocketOf(dir: string): string {
+function controlSocketOf(dir: string): string {
   const path = join(dir, 'world.json');
   if (!existsSync(path)) throw notRunning(dir);
   try {

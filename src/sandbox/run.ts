@@ -68,8 +68,7 @@ function endOfWorld(): { readonly reached: Promise<void>; readonly fail: (error:
 
 function welcome(world: World, startupMs: number): string {
   const { layout, ports, state } = world;
-  const file = relative(process.cwd(), layout.worldFile);
-  const dir = relative(process.cwd(), layout.dir) || '.';
+  const [file, dir] = [shown(layout.worldFile), shown(layout.dir)];
   const dirFlag = dir === '.world' ? '' : ` --dir ${dir}`;
   return `
 The world is up (${(startupMs / 1000).toFixed(1)} s). It lives in ${dir}; Ctrl-C ends it, the same command continues it.
@@ -89,4 +88,10 @@ Try, in another terminal:
   grpcurl -plaintext 127.0.0.1:${ports.swapd_grpc} list
   npx --no sandbox status${dirFlag}
   npx --no sandbox mine liquid 1${dirFlag}`;
+}
+
+/** A path as short as it can be said here. */
+function shown(path: string): string {
+  const short = relative(process.cwd(), path);
+  return short === '' ? '.' : short.startsWith('..') ? path : short;
 }

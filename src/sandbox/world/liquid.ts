@@ -4,7 +4,7 @@ import { decodeAddress, listenElectrum, openLiquidChain } from '../liquid/world.
 import { HOST } from './layout.js';
 
 /** A payment of the faucet. */
-export type LiquidGift = {
+type LiquidGift = {
   /** Confidential or not. */
   readonly address: string;
   /** Display order. */
@@ -14,7 +14,7 @@ export type LiquidGift = {
 };
 
 /** A new asset, all of it for the faucet. `amount` in smallest units. */
-export type LiquidIssue = { readonly ticker: string; readonly precision: number; readonly amount: bigint };
+type LiquidIssue = { readonly ticker: string; readonly precision: number; readonly amount: bigint };
 
 /** What the world needs of its Liquid chain. */
 export type LiquidSide = {

@@ -14,8 +14,8 @@ const nodeReadySchema = z.object({
 });
 const sellerReadySchema = z.object({ ready: z.literal(true), grpc: z.string(), admin: z.string() });
 
-export type NodeReady = z.output<typeof nodeReadySchema>;
-export type SellerReady = z.output<typeof sellerReadySchema>;
+type NodeReady = z.output<typeof nodeReadySchema>;
+type SellerReady = z.output<typeof sellerReadySchema>;
 
 /** The programs by name, not started. */
 export type Programs = {

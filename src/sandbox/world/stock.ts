@@ -1,4 +1,6 @@
 /** The seller's first stock: several coins of every asset, so that swaps need not wait for each other's change. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
 import { assetId, reversedBytes } from '../../core/units.js';
 import { connectAdmin, type AdminClient, type Endpoint } from './grpc.js';
 import type { LiquidSide } from './liquid.js';
@@ -21,6 +23,7 @@ export async function stockSeller(liquid: LiquidSide, admin: Endpoint, items: re
     for (const item of items) {
       for (let coin = 0; coin < COINS_PER_ASSET; coin++) {
         liquid.faucet({ address, assetId: item.assetId, amount: item.amount / BigInt(COINS_PER_ASSET) });
+        await nextTurn(); // blinding is slow: let the seller look at one coin while the next is made
       }
     }
     liquid.mine(DEPOSIT_DEPTH);

@@ -14,7 +14,7 @@ export type WorldNode = {
 };
 
 /** The seller daemon. `pid` is null while it does not run. */
-export type WorldSeller = {
+type WorldSeller = {
   readonly address: string;
   readonly admin: string;
   readonly tls_cert: string | null;
