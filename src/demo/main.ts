@@ -13,6 +13,7 @@ import { openAdmin, type AdminClient } from '../buyer/rpcClient.js';
 import { drivePurchase } from '../buyer/session.js';
 import type { VerificationReport } from '../buyer/verify.js';
 import { parseHtlcWitnessScript } from '../core/htlc.js';
+import { encodeAddress } from '../core/network.js';
 import { parseTransaction } from '../core/tx.js';
 import { assetAmount, displayHex, hex, type AssetId, type SwapId } from '../core/units.js';
 import { errorChain } from '../errors.js';
@@ -119,7 +120,7 @@ async function order(tour: Tour): Promise<number> {
       minFundingConfs: undefined,
       maxPriceMsat: undefined,
       maxFeeSat: undefined,
-      payoutAddress: payout.address,
+      payoutAddress: encodeAddress({ scriptPubKey: payout.scriptPubKey }, tour.buyer.network),
     },
   );
   why("the order is on the buyer's disk (0600) before anything is sent, so that a crash loses nothing");
@@ -273,7 +274,7 @@ function checkFirst(before: Both, after: Both, swap: Swap): void {
   requireEqual('L-BTC of the seller', before.seller.lbtcSat - feeSubsidySats - fundingFee, after.seller.lbtcSat);
   const claimFeeSat = feeSubsidySats - (after.buyer.lbtcSat - before.buyer.lbtcSat);
   fact(
-    `it adds up to the satoshi: network fees ${fundingFee.toString()} sat (funding, seller) and ${claimFeeSat.toString()} sat (claim, out of the subsidy)`,
+    `it adds up to the satoshi: network fees ${fundingFee.toString()} sat (funding, seller) and ${claimFeeSat.toString()} sat (claim, out of the subsidy; the rest is the buyer\'s)`,
   );
 }
 
