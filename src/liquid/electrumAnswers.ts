@@ -147,7 +147,12 @@ const REJECT_TEXTS: readonly (readonly [RejectReason, readonly string[]])[] = [
   ['dust', ['dust']],
 ];
 
-const KNOWN_ALREADY = ['txn-already-known', 'txn-already-in-mempool', 'Transaction already in block chain'];
+const KNOWN_ALREADY = [
+  'txn-already-known',
+  'txn-already-in-mempool',
+  'Transaction already in block chain',
+  'Transaction outputs already in utxo set',
+];
 
 /**
  * Reads the refusal of a broadcast off Elements' text, which is all that an Electrum server passes on. This is the only

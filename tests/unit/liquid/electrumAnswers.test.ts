@@ -57,6 +57,7 @@ describe('a refused broadcast', () => {
 
   it.each([
     electrs(-27, 'Transaction already in block chain'),
+    electrs(-27, 'Transaction outputs already in utxo set'),
     electrs(-26, 'txn-already-known'),
     electrs(-26, 'txn-already-in-mempool'),
   ])('may be none at all: %s', (text) => {
