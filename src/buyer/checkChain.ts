@@ -1,0 +1,180 @@
+/** Checks on what the buyer's own servers show: the chain, the funding, its depth and what is left of the timelock. Pure. */
+import type { DecodedInvoice } from '../core/invoice.js';
+import type { HtlcTerms } from '../core/htlc.js';
+import { judgeTips, type TipVerdict } from '../core/tipRule.js';
+import { PROFILES, safeTotalCltvDelta } from '../core/timelock.js';
+import {
+  outpointKey,
+  satPerKvb,
+  sat,
+  type BlockHeight,
+  type Outpoint,
+  type Sat,
+  type SatPerKvb,
+} from '../core/units.js';
+import { confirmations } from '../liquid/chain.js';
+import { check, uncheckable, type Check } from './check.js';
+import type { Deal, Handover, ServerView, Surroundings } from './deal.js';
+
+/** vB of a claim, rounded up: asset and L-BTC in, asset, change and fee out (393 vB). */
+const CLAIM_VSIZE = 400n;
+const MIN_SUBSIDY_SAT = 500n;
+const MAX_FINAL_CLTV_DELTA = 80;
+const PAYER_CLTV_PADDING = 3;
+/** Blocks that a tip may be old when the payment is sent. */
+const PAYER_SPARE_BLOCKS = 2;
+
+/** A server that answered. */
+export type AnsweringServer = Extract<ServerView, { tip: unknown }>;
+
+/** The servers that answered. */
+export const answering = (servers: readonly ServerView[]): AnsweringServer[] =>
+  servers.filter((server): server is AnsweringServer => 'tip' in server);
+
+/** The tips of all answering servers, judged. */
+export const tipVerdict = (deal: Deal, around: Surroundings): TipVerdict =>
+  judgeTips({
+    tips: answering(around.servers).map((server) => server.tip),
+    network: deal.network,
+    now: around.now,
+    lastAccepted: around.lastAcceptedTip,
+  });
+
+/** Least L-BTC in an HTLC, satoshi: `percent` of what a claim of 400 vB costs at the rate, and never below 500. */
+export function leastSubsidy(feeRate: SatPerKvb, percent: bigint): Sat {
+  const fee = (CLAIM_VSIZE * feeRate * percent + 99_999n) / 100_000n;
+  return sat(fee > MIN_SUBSIDY_SAT ? fee : MIN_SUBSIDY_SAT);
+}
+
+/** The highest fee rate that any server names. */
+export const highestFeeRate = (servers: readonly { readonly feeRate: SatPerKvb }[]): SatPerKvb =>
+  satPerKvb(servers.reduce((highest, { feeRate }) => (feeRate > highest ? feeRate : highest), 100n));
+
+const listed = (found: readonly string[]): string => (found.length === 0 ? 'nothing' : [...new Set(found)].join(', '));
+
+/** Enough servers, all on the right chain, with believable tips. */
+export function checkServers(deal: Deal, around: Surroundings, tip: TipVerdict): Check[] {
+  const needed = deal.network === 'liquidv1' && !around.isSingleServerTrusted ? 2 : 1;
+  const good = answering(around.servers);
+  const silent = around.servers.filter((server) => 'problem' in server);
+  const isEnough = good.length >= needed && silent.length === 0;
+  const answers = [
+    `${good.length} of ${around.servers.length} answered`,
+    ...silent.map((server) => `${server.name}: ${server.problem}`),
+  ];
+  const tipText = tip.ok ? `height ${tip.height}` : tip.problem;
+  return [
+    check('electrum_servers', isEnough, `${needed} or more, all answering`, answers.join('; ')),
+    check(
+      'genesis',
+      good.length > 0 && good.every((server) => server.genesis === deal.genesis),
+      deal.genesis,
+      listed(good.map((server) => server.genesis)),
+    ),
+    check('tip_rule', tip.ok, 'fresh tips that agree', tipText),
+  ];
+}
+
+/** The funding is in a proven block, deep enough, and nobody spent the HTLC. */
+export function checkDepth(
+  deal: Deal,
+  handover: Handover,
+  around: Surroundings,
+  outpoints: readonly Outpoint[] | undefined,
+): Check[] {
+  const servers = answering(around.servers);
+  const every = (holds: (server: AnsweringServer) => boolean): boolean => servers.length > 0 && servers.every(holds);
+  const depth = (server: AnsweringServer): number => confirmations(server.fundingHeight ?? 0, server.tip.height);
+  const blocks = servers.map((server) => ('block' in server.inclusion ? server.inclusion.block : undefined));
+  const unspent = (point: Outpoint): boolean => every((server) => server.unspent.has(outpointKey(point)));
+  const spent = outpoints?.filter((point) => !unspent(point)).map(outpointKey) ?? [];
+  return [
+    check(
+      'funding_height',
+      every((server) => depth(server) > 0),
+      `0 < height <= tip for ${handover.fundingTxid}`,
+      listed(servers.map((server) => `${server.fundingHeight ?? 'not in the history'} under tip ${server.tip.height}`)),
+    ),
+    check(
+      'funding_confirmations',
+      every((server) => depth(server) >= deal.minFundingConfs),
+      `at least ${deal.minFundingConfs}`,
+      listed(servers.map((server) => String(depth(server)))),
+    ),
+    check(
+      'merkle_proof',
+      every((server) => 'block' in server.inclusion) && new Set(blocks).size === 1,
+      'a proof into the same block from every server',
+      listed(servers.map(({ inclusion }) => ('block' in inclusion ? inclusion.block : inclusion.problem))),
+    ),
+    outpoints === undefined
+      ? uncheckable('outpoint_spent', 'every HTLC output unspent', 'no funding outputs')
+      : check('outpoint_spent', spent.length === 0, 'every HTLC output unspent', listed(spent)),
+  ];
+}
+
+/** Without wall-clock meaning of blocks the regtest numbers hold; anywhere else they would be a lie. */
+const isRegtest = (deal: Deal): boolean => deal.network === 'regtest' && deal.profile === 'regtest';
+
+/** Blocks that must be left by the profile; `regtest` counts only on regtest. */
+function payerMin(deal: Deal): number {
+  const profile = deal.profile === 'regtest' && !isRegtest(deal) ? PROFILES.routed : PROFILES[deal.profile];
+  return profile.payerMin;
+}
+
+/** Blocks left before the refund, and the cap of the total CLTV that they allow (undefined: none is safe). */
+export function timelockLeft(
+  deal: Deal,
+  htlc: HtlcTerms,
+  invoice: DecodedInvoice,
+  tipHeight: BlockHeight,
+): { blocksLeft: number; cap: number | undefined } {
+  const blocksLeft = htlc.refundHeight - tipHeight;
+  const finalCltvDelta = invoice.minFinalCltvDelta;
+  return { blocksLeft, cap: safeTotalCltvDelta({ blocksLeft, finalCltvDelta, regtest: isRegtest(deal) }) };
+}
+
+/** A payment sent now ends before the refund opens, and the claim fee is there. */
+export function checkTimelock(
+  deal: Deal,
+  around: Surroundings,
+  known: { htlc: HtlcTerms | undefined; invoice: DecodedInvoice | undefined; tip: TipVerdict },
+): Check[] {
+  const { htlc, invoice, tip } = known;
+  const needed = payerMin(deal) + PAYER_SPARE_BLOCKS;
+  const servers = answering(around.servers);
+  const subsidy = leastSubsidy(highestFeeRate(servers), 150n);
+  const subsidyCheck = check(
+    'fee_subsidy_too_low',
+    servers.length > 0 && deal.feeSubsidySat >= subsidy,
+    `at least ${subsidy} sat`,
+    `${deal.feeSubsidySat} sat`,
+  );
+  if (htlc === undefined || invoice === undefined || !tip.ok) {
+    const missing = htlc === undefined ? 'no HTLC script' : invoice === undefined ? 'no invoice' : 'no believable tip';
+    return [
+      uncheckable('refund_height_too_low', `at least ${needed} blocks left`, missing),
+      uncheckable('final_cltv_too_high', `at most ${MAX_FINAL_CLTV_DELTA}`, missing),
+      uncheckable('final_cltv_vs_cap', 'a safe cap', missing),
+      subsidyCheck,
+    ];
+  }
+  const { blocksLeft, cap } = timelockLeft(deal, htlc, invoice, tip.height);
+  const final = invoice.minFinalCltvDelta;
+  return [
+    check(
+      'refund_height_too_low',
+      blocksLeft >= needed,
+      `at least ${needed} blocks left`,
+      `${blocksLeft} (refund at ${htlc.refundHeight}, tip ${tip.height})`,
+    ),
+    check('final_cltv_too_high', final <= MAX_FINAL_CLTV_DELTA, `at most ${MAX_FINAL_CLTV_DELTA}`, String(final)),
+    check(
+      'final_cltv_vs_cap',
+      cap !== undefined,
+      `final CLTV + ${PAYER_CLTV_PADDING} <= cap`,
+      cap === undefined ? `${final} + ${PAYER_CLTV_PADDING}, and no cap is safe` : `${final} + 3 <= ${cap}`,
+    ),
+    subsidyCheck,
+  ];
+}

@@ -1,0 +1,127 @@
+/** Private files of the buyer: mode 0600, written so that a crash leaves either the old content or the new one. */
+import {
+  closeSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+
+import { SwapError } from '../errors.js';
+
+/** The system's error code ("ENOENT", ...), or undefined. */
+export function systemCode(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
+
+function fsyncFolder(path: string): void {
+  const folder = openSync(path, 'r');
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+}
+
+/** Makes a folder that only its owner can enter, and its parents. */
+export function makePrivateFolder(path: string): void {
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+}
+
+/** Writes the whole text (0600): new file, fsync, rename, fsync of the folder. May run again after a crash. */
+export function writePrivateFile(path: string, text: string): void {
+  const temporary = `${path}.new`;
+  const file = openSync(temporary, 'w', 0o600);
+  try {
+    writeSync(file, text);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  renameSync(temporary, path);
+  fsyncFolder(dirname(path));
+}
+
+/**
+ * Reads a private file, or undefined if there is none.
+ *
+ * @throws SwapError `bad_config` if it cannot be read or is readable by group or others.
+ */
+export function readPrivateFile(path: string): string | undefined {
+  let mode: number;
+  let text: string;
+  try {
+    mode = statSync(path).mode & 0o777;
+    text = readFileSync(path, 'utf8');
+  } catch (cause) {
+    if (systemCode(cause) === 'ENOENT') return undefined;
+    throw new SwapError('bad_config', `expected a readable file at ${path}, found ${systemCode(cause) ?? 'an error'}`, {
+      cause,
+    });
+  }
+  if ((mode & 0o077) !== 0) {
+    throw new SwapError('bad_config', `expected mode 0600 on ${path}, found 0${mode.toString(8)}; run chmod 600 on it`);
+  }
+  return text;
+}
+
+/**
+ * Takes a lock file that holds this process's id; a lock whose process is gone is taken over.
+ *
+ * @returns the function that frees it.
+ * @throws SwapError `version_conflict` if a living process (this one included) holds it.
+ */
+export function takeLock(path: string): () => void {
+  const mine = `${path}.${process.pid}`;
+  writePrivateFile(mine, String(process.pid));
+  try {
+    if (!isLinked(mine, path)) {
+      const holder = lockHolder(path);
+      if (holder !== undefined && isAlive(holder)) {
+        throw new SwapError(
+          'version_conflict',
+          `expected to be alone on ${dirname(path)}, found process ${holder}; wait for it (or delete ${path} if that is no swap program)`,
+        );
+      }
+      rmSync(path, { force: true });
+      if (!isLinked(mine, path)) throw new SwapError('version_conflict', `${path} was taken meanwhile; try again`);
+    }
+  } finally {
+    unlinkSync(mine);
+  }
+  return () => {
+    rmSync(path, { force: true });
+  };
+}
+
+/** A hard link appears with its content, so nobody ever sees a lock without an owner. */
+function isLinked(from: string, to: string): boolean {
+  try {
+    linkSync(from, to);
+    return true;
+  } catch (error) {
+    if (systemCode(error) === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+function lockHolder(path: string): number | undefined {
+  const text = readPrivateFile(path)?.trim() ?? '';
+  return /^[0-9]{1,10}$/.test(text) ? parseInt(text, 10) : undefined;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return systemCode(error) === 'EPERM';
+  }
+}

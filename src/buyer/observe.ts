@@ -1,0 +1,56 @@
+/** Asks the buyer's own Electrum servers what they show about an HTLC. */
+import { p2wshScriptPubKey } from '../core/htlc.js';
+import { blockHeight, outpointKey, type BlockHash, type Txid } from '../core/units.js';
+import { errorChain, SwapError } from '../errors.js';
+import { confirmations, type LiquidChain } from '../liquid/chain.js';
+import type { ServerView } from './deal.js';
+
+/** One server with the name to show. */
+export type NamedChain = { readonly name: string; readonly chain: LiquidChain };
+
+async function proof(
+  chain: LiquidChain,
+  id: Txid,
+  height: number,
+): Promise<{ block: BlockHash } | { problem: string }> {
+  try {
+    return { block: await chain.proveInclusion(id, blockHeight(height)) };
+  } catch (error) {
+    return { problem: errorChain(error) };
+  }
+}
+
+async function observe({ name, chain }: NamedChain, witnessScript: Uint8Array, fundingTxid: Txid): Promise<ServerView> {
+  const scriptPubKey = p2wshScriptPubKey(witnessScript);
+  const [genesis, history, funding, unspent, feeRate] = await Promise.all([
+    chain.genesisHash(),
+    chain.history(scriptPubKey),
+    chain.transaction(fundingTxid),
+    chain.unspent(scriptPubKey),
+    chain.feeRate(),
+  ]);
+  const tip = await chain.tip(); // last, so that what was found above is not newer than the tip
+  const fundingHeight = history.find((entry) => entry.txid === fundingTxid)?.height;
+  const isConfirmed = fundingHeight !== undefined && confirmations(fundingHeight, tip.height) > 0;
+  const inclusion = isConfirmed ? await proof(chain, fundingTxid, fundingHeight) : { problem: 'not in a block' };
+  const keys = new Set(unspent.map((entry) => outpointKey(entry.outpoint)));
+  return { name, genesis, tip, funding, fundingHeight, inclusion, unspent: keys, feeRate };
+}
+
+/** The views of all servers, in order; a server that does not answer is a view with its problem. */
+export async function observeHtlc(
+  chains: readonly NamedChain[],
+  witnessScript: Uint8Array,
+  fundingTxid: Txid,
+): Promise<ServerView[]> {
+  return await Promise.all(
+    chains.map(async (named) => {
+      try {
+        return await observe(named, witnessScript, fundingTxid);
+      } catch (error) {
+        if (!(error instanceof SwapError)) throw error;
+        return { name: named.name, problem: errorChain(error) };
+      }
+    }),
+  );
+}

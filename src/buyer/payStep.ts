@@ -1,0 +1,109 @@
+/** The payment of a purchase: sent at most once, tracked by its hash until the node knows how it ended. */
+import { hashPreimage } from '../core/htlc.js';
+import { hex, preimage, txid, type PaymentHash, type Preimage } from '../core/units.js';
+import { SwapError } from '../errors.js';
+import type { LightningNode, PaymentResult } from '../lightning/node.js';
+import type { Buyer } from './buyer.js';
+import { BuyerError, RemoteError } from './buyerError.js';
+import { isWorthWaiting } from './check.js';
+import { findSpend } from './claim.js';
+import { claimSource } from './claimStep.js';
+import type { Handover } from './deal.js';
+import type { Drive } from './drive.js';
+import { printable } from './quote.js';
+import type { Progress, PurchaseRecord, StoredHtlc } from './record.js';
+import { failedCodes } from './verify.js';
+import { verifyHandover } from './verifyHandover.js';
+
+/** One send call answers within this time; what comes later is asked for by the hash. */
+const SEND_SECS = 120;
+
+/**
+ * One payment, sent at most once per call and only right after a fresh verification. What the node says about the hash
+ * decides; an error or a timeout says nothing.
+ */
+export async function pay(drive: Drive, record: PurchaseRecord, htlc: StoredHtlc): Promise<Progress | undefined> {
+  const { buyer, options } = drive;
+  const { lightning } = buyer;
+  if (lightning === undefined) {
+    throw new BuyerError('not_connected', 'expected a Lightning node to pay with, found none; see --lightning-address');
+  }
+  const known = await lightning.lookupPayment(htlc.paymentHash);
+  const result = known ?? (await send(lightning, drive, record, htlc));
+  if ('refused' in result) return { step: 'unpaid', reason: result.refused };
+  options.onEvent({ kind: 'payment', state: result.state });
+  switch (result.state) {
+    case 'SUCCEEDED':
+      return paidWith(htlc, result.preimage);
+    case 'FAILED':
+      return { step: 'unpaid', reason: `the payment failed: ${printable(result.reason)}` };
+    case 'IN_FLIGHT': {
+      const secret = await preimageElsewhere(buyer, record, htlc);
+      return secret === undefined ? undefined : paidWith(htlc, secret);
+    }
+    default:
+      throw new Error(`unknown payment state ${JSON.stringify(result satisfies never)}`);
+  }
+}
+
+async function send(
+  lightning: LightningNode,
+  { buyer, options }: Drive,
+  record: PurchaseRecord,
+  htlc: StoredHtlc,
+): Promise<PaymentResult | { refused: string }> {
+  const node = await lightning.getInfo();
+  if (!node.isSynced) throw new SwapError('lightning_unavailable', 'our Lightning node is not synced to its chain');
+  const handover: Handover = {
+    swapId: htlc.swapId,
+    bolt11: htlc.bolt11,
+    witnessScript: Buffer.from(htlc.witnessScript, 'hex'),
+    fundingTxid: htlc.outpoints[0]?.outpoint.txid ?? txid('00'.repeat(32)),
+  };
+  const report = await verifyHandover(buyer, record.deal, handover);
+  if (report.facts === undefined) {
+    options.onEvent({ kind: 'report', report });
+    const codes = failedCodes(report).join(', ');
+    if (isWorthWaiting(report.checks)) throw new SwapError('chain_unavailable', `not safe to pay yet: ${codes}`);
+    return { refused: `refused before sending: ${codes}` };
+  }
+  options.onEvent({ kind: 'payment', state: 'SENDING' });
+  return await lightning.pay({
+    bolt11: htlc.bolt11,
+    maxFeeMsat: record.maxFeeMsat,
+    maxTotalCltvDelta: report.facts.maxTotalCltvDelta,
+    timeoutSecs: SEND_SECS,
+  });
+}
+
+function paidWith(htlc: StoredHtlc, secret: Preimage): Progress {
+  if (!belongs(secret, htlc.paymentHash)) throw new Error('the Lightning node reports a preimage of another hash');
+  return { step: 'paid', htlc, preimage: hex(secret) };
+}
+
+const belongs = (secret: Preimage, hash: PaymentHash): boolean => hashPreimage(secret) === hash;
+
+/** S out of the seller's answer (after it settled) or out of a claim on the chain; a hop may withhold it for hours. */
+async function preimageElsewhere(
+  buyer: Buyer,
+  record: PurchaseRecord,
+  htlc: StoredHtlc,
+): Promise<Preimage | undefined> {
+  const told = await preimageOfSeller(buyer, htlc);
+  if (told !== undefined) return told;
+  const [first] = buyer.chains;
+  const spend = first === undefined ? undefined : await findSpend(first, claimSource(buyer, record, htlc));
+  return spend?.kind === 'claimed' ? spend.preimage : undefined;
+}
+
+async function preimageOfSeller({ seller }: Buyer, htlc: StoredHtlc): Promise<Preimage | undefined> {
+  try {
+    const { swap } = await seller.getSwap({ swapId: Buffer.from(htlc.swapId, 'hex') });
+    if (swap?.preimage.length !== 32) return undefined;
+    const secret = preimage(swap.preimage);
+    return belongs(secret, htlc.paymentHash) ? secret : undefined;
+  } catch (error) {
+    if (error instanceof RemoteError) return undefined; // its help is welcome, not needed
+    throw error;
+  }
+}

@@ -1,0 +1,98 @@
+/** What every command gets, and how its action is wrapped. */
+import { Command } from 'commander';
+import type { z } from 'zod';
+
+import { connectBuyer, connectChains, type Opened } from '../buyer/connect.js';
+import type { Buyer, ChainSide } from '../buyer/buyer.js';
+import { initDataDir, isInitialized } from '../buyer/dataDir.js';
+import { openAdmin, openSeller, type AdminClient, type SellerClient } from '../buyer/rpcClient.js';
+import type { ExitCode } from './exit.js';
+import { openOutput, type Output } from './output.js';
+import {
+  adminEndpoint,
+  buyerEndpoints,
+  electrumEndpoints,
+  globalFlags,
+  loadSettings,
+  loggerOf,
+  sellerEndpoint,
+  type Settings,
+} from './settings.js';
+
+/** One run of a command. */
+export type Run = {
+  readonly settings: Settings;
+  readonly out: Output;
+  /** Aborted by Ctrl-C or SIGTERM. */
+  readonly signal: AbortSignal;
+};
+
+/** Ctrl-C stops a run at the next safe moment; a second one kills as usual. */
+function interruption(): AbortSignal {
+  const controller = new AbortController();
+  const stop = (): void => {
+    controller.abort();
+  };
+  process.once('SIGINT', stop).once('SIGTERM', stop);
+  return controller.signal;
+}
+
+/** Wraps a command's body: options are checked by the schema, the exit code is set from its result. */
+export function action<S extends z.ZodType>(
+  schema: S,
+  body: (run: Run, options: z.output<S>, args: readonly string[]) => Promise<ExitCode>,
+): (...parameters: unknown[]) => Promise<void> {
+  return async (...parameters) => {
+    const command = parameters.at(-1);
+    if (!(command instanceof Command)) throw new Error('commander calls actions with their command last');
+    const flags = globalFlags.parse(command.optsWithGlobals());
+    const run = { settings: loadSettings(flags, process.env), out: openOutput(flags.json), signal: interruption() };
+    process.exitCode = await body(run, schema.parse(command.opts()), command.args);
+  };
+}
+
+async function using<T, R>(opened: Opened<T>, body: (value: T) => Promise<R>): Promise<R> {
+  try {
+    return await body(opened.value);
+  } finally {
+    opened.close();
+  }
+}
+
+/** A world's buyer needs no ceremony: its coins are toys. */
+export function initWorldBuyer({ settings, out }: Run): void {
+  if (!settings.isWorld || isInitialized(settings.dataDir)) return;
+  initDataDir(settings.dataDir);
+  out.progress(`made a mnemonic for this world's buyer in ${settings.dataDir}`);
+}
+
+/** Connects everything a purchase needs, for the time of the body. */
+export async function withBuyer<R>(run: Run, body: (buyer: Buyer) => Promise<R>): Promise<R> {
+  initWorldBuyer(run);
+  return await using(await connectBuyer(buyerEndpoints(run.settings)), body);
+}
+
+/**
+ * Connects the buyer's own Electrum servers, for the time of the body.
+ *
+ * @param fallbackServers used if the settings name none.
+ */
+export async function withChains<R>(
+  { settings }: Run,
+  body: (side: ChainSide) => Promise<R>,
+  fallbackServers: readonly string[] = [],
+): Promise<R> {
+  return await using(await connectChains(electrumEndpoints(settings, fallbackServers), loggerOf(settings)), body);
+}
+
+/** Connects the seller, for the time of the body. */
+export async function withSeller<R>(run: Run, body: (client: SellerClient) => Promise<R>): Promise<R> {
+  const opened = openSeller(sellerEndpoint(run.settings));
+  return await using({ ...opened, value: opened.client }, body);
+}
+
+/** Connects the operator's listener, for the time of the body. */
+export async function withAdmin<R>(run: Run, body: (client: AdminClient) => Promise<R>): Promise<R> {
+  const opened = openAdmin(adminEndpoint(run.settings));
+  return await using({ ...opened, value: opened.client }, body);
+}
