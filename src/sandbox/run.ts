@@ -28,6 +28,8 @@ export async function runWorld(options: RunOptions): Promise<void> {
     process.stderr.write(`${message}\n`);
   };
   const end = endOfWorld();
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined); // nobody reads any more
+  process.on('uncaughtException', end.fail);
   const { complete, close } = openWorld({ ...options, report, onFatal: end.fail });
   try {
     const world = await Promise.race([complete, end.reached]);

@@ -2,7 +2,7 @@
  * Append-only file of checksummed records: what was served once is still there after a crash.
  *
  * A record is length (u32 LE), kind (u8), payload, and the first 4 bytes of SHA256 over kind and payload. A torn tail
- * (the process died while writing) ends the replay and is cut off.
+ * (the process died while writing) ends the replay and is cut off; damage before it is refused.
  */
 import { createHash } from 'node:crypto';
 import { closeSync, fsyncSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
@@ -26,11 +26,16 @@ export type Journal = {
 /** A journal without memory of earlier runs. */
 export const memoryJournal = (): Journal => ({ replay: [], append: () => undefined, close: () => undefined });
 
-/** Opens or makes the file; its directory is made too. Cuts a torn tail off. */
+/** Opens or makes the file; its directory is made too. @throws Error if a record before the last is damaged. */
 export function openJournal(path: string): Journal {
   mkdirSync(dirname(path), { recursive: true });
   const file = openSync(path, 'a+', 0o600);
-  const { records, goodBytes } = parseRecords(readFileSync(file));
+  const bytes = readFileSync(file);
+  const { records, goodBytes } = parseRecords(bytes);
+  if (isDamaged(bytes, goodBytes)) {
+    closeSync(file);
+    throw new Error(`${path}: damaged at byte ${goodBytes}; remove the folder to start a new chain`);
+  }
   ftruncateSync(file, goodBytes);
   return {
     replay: records,
@@ -70,4 +75,11 @@ function parseRecords(bytes: Buffer): { records: JournalRecord[]; goodBytes: num
     at = end;
   }
   return { records, goodBytes: at };
+}
+
+/** Whether what follows the good records is more than the rest of one interrupted write, or zeros of a crashed disk. */
+function isDamaged(bytes: Buffer, goodBytes: number): boolean {
+  const rest = bytes.subarray(goodBytes);
+  if (rest.length < HEADER_BYTES || rest.every((byte) => byte === 0)) return false;
+  return goodBytes + HEADER_BYTES + rest.readUInt32LE() + CHECK_BYTES < bytes.length;
 }

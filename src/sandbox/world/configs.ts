@@ -11,6 +11,7 @@ import { randomSecret, readOrCreate, type WorldAsset, writePrivateFile } from '.
 import { HOST, type Layout, type Ports, programDir } from './layout.js';
 
 export const BITCOIN_RPC_USER = 'sandbox';
+const WRITTEN_BY = '# Written by the sandbox at every start; changes are lost.\n';
 /** How often a node looks for blocks: they come in bursts here. */
 const POLL_MS = 100;
 
@@ -42,7 +43,7 @@ export function writeLnnodeFiles(layout: Layout, side: 'seller' | 'buyer', ports
       poll_interval_ms: POLL_MS,
     },
   });
-  writePrivateFile(config, text);
+  writePrivateFile(config, WRITTEN_BY + text);
   return { config, tokenFile };
 }
 
@@ -78,7 +79,7 @@ export function writeSellerFiles(layout: Layout, setup: SellerSetup): SellerFile
     database: { path: database, bundle_dir: bundles },
     offer: offers(setup),
   });
-  writePrivateFile(config, text);
+  writePrivateFile(config, WRITTEN_BY + text);
   return { config, tokenFile, database };
 }
 

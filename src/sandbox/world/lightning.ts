@@ -25,9 +25,9 @@ export async function joinNodes(chain: BitcoinChain, seller: NodeEndpoint, buyer
       buyerNode.client.connectPeer({ nodeId: sellerId, address: seller.p2p }),
     );
     const { channels } = await buyerNode.client.listChannels({});
-    if (!channels.some(({ nodeId }) => sellerId.equals(nodeId))) {
-      await openChannel(chain, buyerNode.client, sellerNode.client, sellerId);
-    }
+    const mutual = channels.filter(({ nodeId }) => sellerId.equals(nodeId));
+    if (mutual.length === 0) await openChannel(chain, buyerNode.client, sellerNode.client, sellerId);
+    if (!mutual.some(({ isReady }) => isReady)) chain.mine(CHANNEL_DEPTH); // also after a crash between the two
     for (const node of [buyerNode.client, sellerNode.client]) {
       await waitFor('a usable channel', DEADLINE_MS, () => usableChannel(node));
     }
@@ -57,5 +57,4 @@ async function openChannel(
     return confirmedSats >= FUNDING_SAT ? true : undefined;
   });
   await buyer.openChannel({ nodeId: sellerId, capacitySats: CAPACITY_SAT, pushMsat: PUSH_MSAT, isAnnounced: false });
-  chain.mine(CHANNEL_DEPTH);
 }

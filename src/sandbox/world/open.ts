@@ -6,7 +6,9 @@
  */
 import { existsSync, mkdirSync } from 'node:fs';
 
+import { errorChain } from '../../errors.js';
 import { listenControl } from '../control.js';
+import { WorldError } from '../problem.js';
 import { openChains } from './chains.js';
 import { runCommand } from './commands.js';
 import { writeLnnodeFiles, writeSellerFiles } from './configs.js';
@@ -62,7 +64,7 @@ export function openWorld(options: WorldOptions): WorldHandle {
 
 async function build(options: WorldOptions, undo: Undo): Promise<World> {
   const layout = layoutOf(options.dir);
-  for (const folder of [layout.dir, layout.chains, layout.logs]) mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeFolders(layout);
   undo.push(await lockWorld(layout.dir, layout.controlSocket));
   const world = await assemble(layout, options, undo);
   await startAll(world, options);
@@ -74,13 +76,23 @@ async function build(options: WorldOptions, undo: Undo): Promise<World> {
   return world;
 }
 
+function makeFolders({ dir, chains, logs }: Layout): void {
+  try {
+    for (const folder of [dir, chains, logs]) mkdirSync(folder, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw new WorldError('bad_config', `--dir: expected a folder that can be written, found ${errorChain(cause)}`);
+  }
+}
+
 /** Opens the chains and prepares the programs; starts none. */
 async function assemble(layout: Layout, options: WorldOptions, undo: (() => void | Promise<void>)[]): Promise<World> {
   const state = readState(layout.stateFile);
   const ports = await choosePorts(PORT_NAMES, state.ports);
   state.ports = ports;
   const rpcPassword = readOrCreate(layout.rpcPasswordFile, randomSecret);
-  const chains = await openChains(layout, ports, rpcPassword, options.onFatal);
+  const chains = await openChains(layout, ports, rpcPassword, (error) => {
+    options.report(`Bitcoin JSON-RPC: ${errorChain(error)}`);
+  });
   undo.push(() => chains.close());
   if (state.assets[DEMO_ASSET.ticker] === undefined) {
     issueAsset({ chains, state }, DEMO_ASSET.ticker, DEMO_ASSET.supply, DEMO_ASSET.precision);

@@ -1,4 +1,4 @@
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, truncateSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -240,5 +240,15 @@ describe('the journal', () => {
     const third = openBitcoinChain({ dir });
     expect(third.tip.hash).toBe(again.tip.hash);
     third.close();
+  });
+
+  it('is refused when it is damaged before its end', () => {
+    const dir = temporaryFolder();
+    fundedChain({ dir }).chain.close();
+    const path = join(dir, 'bitcoin.journal');
+    const bytes = readFileSync(path);
+    bytes.writeUInt8(bytes.readUInt8(100) ^ 1, 100);
+    writeFileSync(path, bytes);
+    expect(() => openBitcoinChain({ dir })).toThrow('damaged at byte 0');
   });
 });
