@@ -51,9 +51,9 @@ class BlindingThread {
     const id = this.#lastId;
     const request: BlindingRequest = { ...ask, id };
     return await new Promise((resolve, reject) => {
+      thread.postMessage(request); // throws before anything is noted if the task cannot be sent
       this.#calls.set(id, { resolve, reject });
       thread.ref(); // the program may not end while someone waits
-      thread.postMessage(request);
     });
   }
 

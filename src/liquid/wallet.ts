@@ -15,7 +15,7 @@ import type { Logger } from '../log.js';
 import type { BlindingWorker, UnblindedOutput } from './blinding.js';
 import type { LiquidChain } from './chain.js';
 import { createKeyRing, type KeyChain, type KeyRing } from './walletKeys.js';
-import { WalletScan, type UnspentOutput } from './walletScan.js';
+import { GAP_LIMIT, WalletScan, type UnspentOutput } from './walletScan.js';
 
 /** An unspent output of the wallet with all that spending it takes; the blinders are zero if it hides nothing. */
 export type Coin = SelectableCoin & {
@@ -52,7 +52,12 @@ export type LiquidWallet = {
   readonly coins: () => readonly Coin[];
   /** The next address that was never used, the same until it is. @throws SwapError `chain_unavailable` before a sync. */
   readonly receiveAddress: () => { readonly address: string; readonly scriptPubKey: Buffer };
-  /** A change key that this process never gave out before. @throws SwapError `chain_unavailable` before a sync. */
+  /**
+   * An unused change key, another one with each call. Only after 20 keys in a row that no transaction took does it begin
+   * again with the first of them: a key further on would not be found when the wallet is restored from its seed.
+   *
+   * @throws SwapError `chain_unavailable` before a sync.
+   */
   readonly changeKey: () => ChangeKey;
   /**
    * Signs inputs of the transaction in place.
@@ -74,8 +79,6 @@ export type WalletOptions = {
   readonly worker: BlindingWorker;
   readonly cache: OutputCache;
   readonly log: Logger;
-  /** No change key below this index is given out; the caller may persist the last index and one more. */
-  readonly firstChangeIndex?: number;
 };
 
 const NO_BLINDER = Buffer.alloc(32);
@@ -87,7 +90,7 @@ class Wallet {
   /** Outputs that did not open; forgotten when everything is asked again, for it may have been the server's fault. */
   readonly #junk = new Set<string>();
   #coins: readonly Coin[] = [];
-  #nextChange: number;
+  #nextChange = 0;
   /** Version of the scan that the coins reflect; undefined before the first sync. */
   #seenVersion: number | undefined;
   #running: Promise<void> | undefined;
@@ -98,7 +101,6 @@ class Wallet {
     this.#options = options;
     this.#keys = createKeyRing(seed, network);
     this.#scan = new WalletScan({ chain, keys: this.#keys, log });
-    this.#nextChange = options.firstChangeIndex ?? 0;
   }
 
   async sync(): Promise<void> {
@@ -132,7 +134,9 @@ class Wallet {
 
   changeKey(): ChangeKey {
     this.#requireSync();
-    const index = Math.max(this.#nextChange, this.#scan.firstUnused(1));
+    const first = this.#scan.firstUnused(1);
+    const isInReach = this.#nextChange >= first && this.#nextChange < first + GAP_LIMIT;
+    const index = isInReach ? this.#nextChange : first;
     this.#nextChange = index + 1;
     const { scriptPubKey, blindingPubkey } = this.#keys.at(1, index);
     return { scriptPubKey, blindingPubkey, index };
@@ -161,7 +165,7 @@ class Wallet {
   }
 
   async #syncNow(): Promise<void> {
-    const isComplete = await this.#scan.refresh([0, this.#nextChange]);
+    const isComplete = await this.#scan.refresh();
     if (isComplete) this.#junk.clear();
     const { version } = this.#scan;
     if (version === this.#seenVersion) return;

@@ -42,7 +42,7 @@ type KnownTx = {
 };
 
 /** Unused scripts looked at behind the last used one (BIP44). */
-const GAP_LIMIT = 20;
+export const GAP_LIMIT = 20;
 /** Requests sent at once. */
 const BATCH = 20;
 const REFRESH_MS = 600_000;
@@ -104,11 +104,10 @@ export class WalletScan {
   /**
    * Asks for what may have changed.
    *
-   * @param reserved per chain, the index behind the last key that was given out; scripts are watched beyond it.
    * @returns whether every script was asked about.
    * @throws SwapError `chain_unavailable`; what was not learned is asked for again by the next call.
    */
-  async refresh(reserved: readonly [number, number]): Promise<boolean> {
+  async refresh(): Promise<boolean> {
     const startedAt = performance.now();
     const isComplete = startedAt - this.#refreshedAt >= REFRESH_MS;
     if (isComplete) {
@@ -116,7 +115,7 @@ export class WalletScan {
       this.#refreshedAt = startedAt;
     }
     try {
-      await this.#readAll(reserved);
+      await this.#readAll();
     } catch (error) {
       if (isComplete) this.#refreshedAt = Number.NEGATIVE_INFINITY;
       throw error;
@@ -143,10 +142,10 @@ export class WalletScan {
   }
 
   /** Asks about stale scripts, each once, and goes on to new ones while used keys move the gap's end. */
-  async #readAll(reserved: readonly [number, number]): Promise<void> {
+  async #readAll(): Promise<void> {
     const asked = new Set<string>();
     for (;;) {
-      this.#watch(reserved);
+      this.#watch();
       const scripts = [...this.#stale].filter((script) => !asked.has(script));
       scripts.forEach((script) => asked.add(script));
       await inBatches(scripts, async (script) => {
@@ -159,10 +158,9 @@ export class WalletScan {
   }
 
   /** Subscribes to the keys of both chains up to the gap limit. */
-  #watch(reserved: readonly [number, number]): void {
+  #watch(): void {
     for (const chain of [0, 1] as const) {
-      const end = Math.max(this.#firstUnused[chain], reserved[chain]) + GAP_LIMIT;
-      for (let index = this.#watched[chain]; index < end; index += 1) {
+      for (let index = this.#watched[chain]; index < this.#firstUnused[chain] + GAP_LIMIT; index += 1) {
         const { scriptPubKey, scriptPubKeyHex } = this.#keys.at(chain, index);
         this.#chain.subscribe(scriptPubKey);
         this.#histories.set(scriptPubKeyHex, []);
