@@ -50,6 +50,7 @@ export const configSchema = z
       .strictObject({
         min_funding_depth: wholeNumber(1, 100).default(3),
         accept_inbound_channels: z.boolean().default(true),
+        forward_to_private_channels: z.boolean().default(false),
         min_invoice_expiry_secs: wholeNumber(1, 60).default(60),
       })
       .prefault({}),

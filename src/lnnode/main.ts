@@ -65,7 +65,11 @@ async function run(config: LnnodedConfig, log: Logger): Promise<number> {
     source,
     seed: readSeed(settings.data_dir),
     network: settings.network,
-    policy: { minFundingDepth: policy.min_funding_depth, acceptsInbound: policy.accept_inbound_channels },
+    policy: {
+      minFundingDepth: policy.min_funding_depth,
+      acceptsInbound: policy.accept_inbound_channels,
+      forwardsToPrivate: policy.forward_to_private_channels,
+    },
     feeFloor: config.fees.floor_sat_per_kvb,
     pollIntervalMs: bitcoind.poll_interval_ms,
     p2pListen: settings.p2p_listen,

@@ -58,6 +58,7 @@ password_file = ${JSON.stringify(join(dir, 'password'))}
 poll_interval_ms = 50
 [policy]
 min_funding_depth = 1
+forward_to_private_channels = true
 min_invoice_expiry_secs = 1
 [log]
 level = "warn"

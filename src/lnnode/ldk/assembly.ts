@@ -62,11 +62,14 @@ type Leaves = MonitorTools & { readonly keep: readonly unknown[] };
 
 function makeLeaves(options: LdkOptions): Leaves {
   const { turns, log } = options;
-  const warn = ldk.Level.LDKLevel_Warn;
+  const { LDKLevel_Warn: warn, LDKLevel_Error: severe } = ldk.Level;
   const logger = ldk.Logger.new_impl({
     log: (record) => {
       turns.guarded('log', () => {
-        if (record.get_level() >= warn) log.warn({ module: record.get_module_path() }, record.get_args());
+        const level = record.get_level();
+        // Callers and peers can cause LDK's warnings, so they do not fill the log by themselves.
+        if (level >= warn)
+          log[level >= severe ? 'warn' : 'debug']({ module: record.get_module_path() }, record.get_args());
         dispose(record, 'Record'); // dozens per payment
       });
     },

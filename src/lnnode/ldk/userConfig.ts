@@ -5,6 +5,8 @@ export type ChannelPolicy = {
   /** Confirmations before a channel is used. */
   readonly minFundingDepth: number;
   readonly acceptsInbound: boolean;
+  /** Forward payments to peers over channels that are not announced. */
+  readonly forwardsToPrivate: boolean;
 };
 
 /** Static remote-key channels; announced only if asked for, or if the peer that opens them asks. */
@@ -19,6 +21,7 @@ export function userConfig(policy: ChannelPolicy, isAnnounced: boolean): ldk.Use
   const limits = ldk.ChannelHandshakeLimits.constructor_default();
   limits.set_force_announced_channel_preference(false);
   config.set_channel_handshake_limits(limits);
+  config.set_accept_forwards_to_priv_channels(policy.forwardsToPrivate);
   config.set_accept_inbound_channels(policy.acceptsInbound);
   return config;
 }

@@ -1,0 +1,19 @@
+/** Waits for a condition with a deadline. */
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const POLL_MS = 10;
+
+/** The first value that is not undefined or false. @throws Error naming `what` after `ms`. */
+export async function eventually<T>(
+  what: string,
+  probe: () => Promise<T | undefined | false> | T | undefined | false,
+  ms = 15_000,
+): Promise<T> {
+  const deadline = Date.now() + ms;
+  for (;;) {
+    const value = await probe();
+    if (value !== undefined && value !== false) return value;
+    if (Date.now() > deadline) throw new Error(`not in time: ${what}`);
+    await sleep(POLL_MS);
+  }
+}

@@ -1,0 +1,161 @@
+/** Real lnnoded processes over an in-process Bitcoin regtest chain, with real channels. */
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import {
+  msat,
+  paymentHash as paymentHashOf,
+  preimage as preimageOf,
+  type PaymentHash,
+  type Preimage,
+} from '../../src/core/units.js';
+import type { LightningNodeServiceDefinition } from '../../src/gen/lnnode/v1/lnnode.js';
+import { connectLnnoded } from '../../src/lightning/lnnoded.js';
+import type { HoldInvoiceRequest, LightningNode } from '../../src/lightning/node.js';
+import { createLogger } from '../../src/log.js';
+import { openBitcoinChain, type BitcoinChain } from '../../src/sandbox/bitcoin/chain.js';
+import { listenBitcoinRpc } from '../../src/sandbox/bitcoin/rpcServer.js';
+import type { Client } from 'nice-grpc';
+import { eventually } from './eventually.js';
+import { LnnodedProcess } from './lnnodedProcess.js';
+
+type NodeClient = Client<typeof LightningNodeServiceDefinition>;
+
+/** One running node: the process, the port under test, and the plain client for what the port does not offer. */
+export type Peer = {
+  readonly process: LnnodedProcess;
+  port: LightningNode;
+  client: NodeClient;
+};
+
+export type LightningWorld = {
+  readonly chain: BitcoinChain;
+  peer(name: string): Peer;
+  /** Opens a channel and waits until both sides can use it. */
+  openChannel(from: string, to: string, capacitySats: bigint, pushMsat: bigint): Promise<void>;
+  /** Ends a node the way of the signal and starts it again. */
+  restart(name: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
+  /** Waits until every channel of every running node is usable. */
+  allUsable(): Promise<void>;
+  /** Mines and waits until the nodes have seen it. */
+  mine(blocks: number): Promise<void>;
+  close(): Promise<void>;
+};
+
+const idOf = (peer: Peer): Buffer => Buffer.from(peer.process.ready.node_id, 'hex');
+
+/** Starts the named nodes; `close` must be called. */
+export async function startLightningWorld(names: readonly string[]): Promise<LightningWorld> {
+  const dir = mkdtempSync(join(tmpdir(), 'lightning-world-'));
+  const chain = openBitcoinChain();
+  const login = { user: 'user', password: 'password' };
+  const rpc = await listenBitcoinRpc(chain, { host: '127.0.0.1', port: 0, ...login });
+  const bitcoind = { url: `http://127.0.0.1:${rpc.port}`, ...login };
+  const peers = new Map<string, Peer>();
+  const closers = new Map<string, () => void>();
+  const log = createLogger('test', 'silent');
+
+  const attach = (process: LnnodedProcess): Omit<Peer, 'process'> & { close: () => void } => {
+    const port = connectLnnoded({ address: process.ready.grpc, tokenFile: process.tokenFile, log });
+    const { client, close } = process.connect();
+    return {
+      port,
+      client,
+      close: () => {
+        port.close();
+        close();
+      },
+    };
+  };
+  const start = async (name: string, process: LnnodedProcess): Promise<void> => {
+    await process.start();
+    const { port, client, close } = attach(process);
+    const known = peers.get(name);
+    closers.set(name, close);
+    if (known === undefined) peers.set(name, { process, port, client });
+    else Object.assign(known, { port, client });
+  };
+  const peer = (name: string): Peer => {
+    const found = peers.get(name);
+    if (found === undefined) throw new Error(`no node ${name}`);
+    return found;
+  };
+  const caughtUp = (): Promise<unknown> =>
+    Promise.all(
+      [...peers.values()].map(({ client }) =>
+        eventually('nodes at the tip', async () => {
+          const { blockHeight } = await client.getNodeInfo({}).catch(() => ({ blockHeight: -1 }));
+          return blockHeight === chain.tip.height;
+        }),
+      ),
+    );
+  const allUsable = async (): Promise<void> => {
+    for (const { client } of peers.values()) {
+      await eventually('usable channels', async () => {
+        const { channels } = await client.listChannels({});
+        return channels.every(({ isUsable }) => isUsable);
+      });
+    }
+  };
+  await Promise.all(names.map((name) => start(name, new LnnodedProcess({ dir: join(dir, name), bitcoind }))));
+  return {
+    chain,
+    peer,
+    allUsable,
+    mine: async (blocks) => {
+      chain.mine(blocks);
+      await caughtUp();
+    },
+    openChannel: async (from, to, capacitySats, pushMsat) => {
+      const [opener, acceptor] = [peer(from), peer(to)];
+      const { address } = await opener.client.newAddress({});
+      chain.faucet(address, capacitySats + 100_000n);
+      chain.mine(1);
+      await eventually('coins', async () => (await opener.client.walletBalance({})).confirmedSats >= capacitySats);
+      await opener.client.connectPeer({ nodeId: idOf(acceptor), address: acceptor.process.ready.p2p });
+      await opener.client.openChannel({ nodeId: idOf(acceptor), capacitySats, pushMsat, isAnnounced: false });
+      chain.mine(6);
+      await caughtUp();
+      await eventually('the channel at the other side', async () => {
+        const { channels } = await acceptor.client.listChannels({});
+        return channels.some((channel) => channel.nodeId.equals(idOf(opener)));
+      });
+      await allUsable();
+    },
+    restart: async (name, signal) => {
+      const { process } = peer(name);
+      closers.get(name)?.();
+      await process.stop(signal);
+      await start(name, process);
+    },
+    close: async () => {
+      for (const close of closers.values()) close();
+      await Promise.all([...peers.values()].map(({ process }) => process.stop('SIGKILL')));
+      await rpc.close();
+      chain.close();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A preimage and its hash. */
+export function newSecret(): { preimage: Preimage; paymentHash: PaymentHash } {
+  const preimage = preimageOf(Uint8Array.from(randomBytes(32)));
+  return { preimage, paymentHash: paymentHashOf(createHash('sha256').update(preimage).digest('hex')) };
+}
+
+/** A request with plausible fields. */
+export const invoiceRequest = (
+  paymentHash: PaymentHash,
+  change: Partial<HoldInvoiceRequest> = {},
+): HoldInvoiceRequest => ({
+  paymentHash,
+  amountMsat: msat(25_000_000n),
+  descriptionHash: 'ab'.repeat(32),
+  expirySecs: 600,
+  minFinalCltvDelta: 42,
+  label: `test/${paymentHash}`,
+  ...change,
+});
