@@ -1,0 +1,181 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+
+import { isRefundAllowed, nextDuty, type Duty, type Facts } from '../../../src/core/duty.js';
+import { apply, isFunded, type PaymentStatus, type Swap } from '../../../src/core/swap.js';
+import { msat } from '../../../src/core/units.js';
+import {
+  factsAt,
+  fundedWith,
+  htlcAt,
+  MIN_CONFS,
+  PAYER_MIN,
+  PAYMENTS,
+  PRICE,
+  report,
+  SETTLE_MIN,
+  swapIn,
+} from '../../support/swapFixtures.js';
+import { word, dutyOf, reasonOf, left, at, REPORTS, REPORT_NAMES, HTLCS, PAIRS, anyFacts } from './dutyCases.js';
+
+describe('what the node reports', () => {
+  /** Payment status of a funded swap with every margin kept, down; report, across. */
+  const MATRIX = {
+    NONE: ['wait', 'wait', 'payment_settled!', 'wait', 'wait', 'wait'],
+    OPEN: ['wait', 'payment_held', 'payment_settled!', 'payment_canceled', 'wait', 'wait'],
+    HELD: ['wait', 'settle_decided', 'payment_settled!', 'payment_canceled', 'wait', 'wait'],
+    SETTLING: ['settle', 'settle', 'payment_settled', 'payment_canceled', undefined, 'settle'],
+    SETTLED: ['wait', 'wait', 'preimage_released', 'wait', 'wait', 'wait'],
+    CANCELING: ['cancel', 'cancel', 'payment_settled!', 'payment_canceled', 'payment_canceled', 'cancel'],
+    CANCELED: ['cancel', 'cancel', 'payment_settled!', 'wait', 'wait', 'wait'],
+  } as const satisfies Record<PaymentStatus, readonly (string | undefined)[]>;
+
+  const cells = PAYMENTS.flatMap((payment) =>
+    REPORT_NAMES.map((name, i) => [payment, name, MATRIX[payment][i]] as const),
+  );
+  it.each(cells.filter((cell) => cell[2] !== undefined))(
+    '%s with a node that says %s: %s',
+    (payment, name, expected) => {
+      expect(dutyOf(fundedWith(payment), { invoice: REPORTS[name] })).toBe(expected);
+    },
+  );
+  it('a decided settling is neither canceled nor refunded because the node forgot the invoice', () => {
+    const swap = fundedWith('SETTLING');
+    const facts = factsAt({ ...left(0), invoice: 'unknown_hash' });
+    const tried = new Set<Duty['kind']>(['settle']);
+    expect(word(nextDuty(swap, facts, tried))).toBe('wait');
+  });
+  it('a node without the invoice proves nothing before canceling was committed', () => {
+    const held = fundedWith('HELD');
+    expect(dutyOf(held, { ...left(0), invoice: 'unknown_hash' })).not.toContain('payment_canceled');
+    expect(dutyOf(fundedWith('OPEN'), { ...left(-5), invoice: 'unknown_hash' })).toBe('cancel_decided');
+    expect(reasonOf(fundedWith('CANCELING'), { invoice: 'unknown_hash' })).toBe('the node has no such invoice');
+  });
+  it('SETTLED is recorded in every state, with an alarm unless settling was decided', () => {
+    for (const [state, payment] of PAIRS) {
+      if (payment === 'SETTLED') continue;
+      const expected = payment === 'SETTLING' ? 'payment_settled' : 'payment_settled!';
+      expect(dutyOf(swapIn(state, { payment }), { invoice: REPORTS.SETTLED }), `${state} ${payment}`).toBe(expected);
+    }
+  });
+  it('the preimage is kept while an HTLC of the payment is pending, and released once', () => {
+    const invoice = report('SETTLED', { isHtlcPending: true });
+    expect(dutyOf(fundedWith('SETTLED'), { invoice })).toBe('wait');
+    const released = { ...fundedWith('SETTLED'), isPreimageReleased: true };
+    expect(dutyOf(released, { invoice: REPORTS.SETTLED })).toBe('wait');
+  });
+  it('a cancel by the node itself keeps its reason', () => {
+    expect(reasonOf(fundedWith('OPEN'), { invoice: report('CANCELED') })).toBe('EXPIRED');
+    const silent = report('CANCELED', { cancelReason: '' });
+    expect(reasonOf(fundedWith('OPEN'), { invoice: silent })).toBe('canceled by the node');
+  });
+  it('a surplus is recorded as what was held', () => {
+    const heldMsat = msat(PRICE + 5n);
+    expect(nextDuty(fundedWith('OPEN'), factsAt({ invoice: report('HELD', { heldMsat }) }))).toEqual({
+      kind: 'record',
+      event: { kind: 'payment_held', heldMsat },
+    });
+  });
+});
+
+describe('the refund', () => {
+  const isRefund = (swap: Swap, facts: Facts): boolean =>
+    /refund$/.test(nextDuty(swap, facts, new Set<Duty['kind']>(['settle', 'cancel', 'broadcast_funding'])).kind);
+
+  it('is signed only when canceled, at T or later, and with every outpoint seen and unspent', () => {
+    const allowed: string[] = [];
+    for (const [state, payment] of PAIRS) {
+      for (const name of REPORT_NAMES) {
+        for (const blocks of [1, 0, -1]) {
+          for (const [where, htlc] of Object.entries(HTLCS)) {
+            const facts = factsAt({ ...left(blocks), invoice: REPORTS[name], htlc });
+            if (isRefund(swapIn(state, { payment }), facts)) {
+              allowed.push(`${state} ${payment} ${blocks} ${where}`);
+              // HELD and OPEN ask for a cancel first, which is "tried" here; SETTLED is recorded first.
+              expect(name).not.toBe('SETTLED');
+            }
+          }
+        }
+      }
+    }
+    expect([...new Set(allowed)].sort()).toEqual([
+      'FUNDED CANCELED -1 shallow',
+      'FUNDED CANCELED -1 unspent',
+      'FUNDED CANCELED 0 shallow',
+      'FUNDED CANCELED 0 unspent',
+    ]);
+  });
+  it('is signed once and broadcast again while nobody shows it', () => {
+    const swap = fundedWith('CANCELED');
+    const facts = { ...left(0), invoice: REPORTS.CANCELED };
+    expect(dutyOf(swap, facts)).toBe('sign_refund');
+    expect(dutyOf(swap, { ...facts, hasRefund: true })).toBe('broadcast_refund');
+    expect(dutyOf(swap, { ...left(1), invoice: REPORTS.CANCELED, hasRefund: true })).toBe('wait');
+  });
+  it('goes on while paused or degraded, and while the Lightning node is away', () => {
+    const facts = { ...left(0), invoice: undefined, node: undefined, isPaused: true, isDegraded: true };
+    expect(dutyOf(fundedWith('CANCELED'), facts)).toBe('sign_refund');
+  });
+  it('waits for a tip and for an answer about the outpoints', () => {
+    const swap = fundedWith('CANCELED');
+    expect(dutyOf(swap, { tip: undefined, invoice: REPORTS.CANCELED })).toBe('wait');
+    expect(dutyOf(swap, { ...left(0), htlc: undefined, invoice: REPORTS.CANCELED })).toBe('wait');
+    expect(isRefundAllowed(swap, htlcAt(), undefined)).toBe(false);
+  });
+  it('is not broadcast again once the node reports SETTLED after all', () => {
+    const facts = { ...left(0), invoice: REPORTS.SETTLED, hasRefund: true };
+    expect(dutyOf(fundedWith('CANCELED'), facts)).toBe('payment_settled!');
+    expect(dutyOf({ ...fundedWith('SETTLED'), isPreimageReleased: true }, facts)).toBe('wait');
+  });
+});
+
+describe('an unpaid invoice', () => {
+  const open = fundedWith('OPEN');
+  it.each<[string, Partial<Facts>, string]>([
+    ['a second before it expires', at(599), 'wait'],
+    ['when it expires', at(600), 'cancel_decided'],
+    ['on the last block that a payer may use', left(PAYER_MIN), 'wait'],
+    ['one block later', left(PAYER_MIN - 1), 'cancel_decided'],
+    ['without a tip', { tip: undefined }, 'wait'],
+    [
+      'when it expires and nobody answers',
+      { ...at(600), tip: undefined, invoice: undefined, htlc: undefined },
+      'cancel_decided',
+    ],
+    ['when it expires while degraded and paused', { ...at(600), isDegraded: true, isPaused: true }, 'cancel_decided'],
+  ])('%s: %s', (_name, over, expected) => {
+    expect(dutyOf(open, over)).toBe(expected);
+  });
+  it('is told apart by its reason', () => {
+    expect(reasonOf(open, at(600))).toBe('EXPIRED');
+    expect(reasonOf(open, left(29))).toBe('refund opens in 29 blocks, a payment needs at least 30');
+  });
+  it('is not canceled any more when the payment is held: expiry and payer_min alone decide nothing', () => {
+    const htlc = htlcAt({ confs: MIN_CONFS - 1 });
+    const facts = { ...at(50_000), ...left(SETTLE_MIN), htlc, invoice: report('HELD') };
+    expect(dutyOf(fundedWith('HELD'), facts)).toBe('wait');
+  });
+});
+
+describe('every state with every answer', () => {
+  /** Longest chain of duties that the same facts may cause. */
+  const MAX_STEPS = 12;
+  it('proposes only moves that the tables allow, and comes to rest', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...PAIRS), anyFacts, ([state, payment], facts) => {
+        let swap = swapIn(state, { payment });
+        const tried = new Set<Duty['kind']>();
+        for (let step = 0; step < MAX_STEPS; step += 1) {
+          const duty = nextDuty(swap, facts, tried);
+          if (duty.kind === 'wait') return true;
+          if (duty.kind === 'record') swap = apply(swap, duty.event);
+          else tried.add(duty.kind);
+          // Paid without a funding: nothing but an alarm is left to do.
+          if (swap.payment === 'SETTLED' && !isFunded(swap)) return true;
+        }
+        return false;
+      }),
+      { numRuns: 3_000 },
+    );
+  });
+});

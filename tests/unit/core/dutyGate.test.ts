@@ -1,0 +1,100 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+
+import { nextDuty, settleGate, type Facts } from '../../../src/core/duty.js';
+import { isFunded } from '../../../src/core/swap.js';
+import { PROFILES } from '../../../src/core/timelock.js';
+import { msat } from '../../../src/core/units.js';
+import {
+  factsAt,
+  fundedWith,
+  htlcAt,
+  MIN_CONFS,
+  PRICE,
+  report,
+  SETTLE_MIN,
+  spend,
+  swapIn,
+} from '../../support/swapFixtures.js';
+import { PAIRS, word, dutyOf, reasonOf, left, anyFacts } from './dutyCases.js';
+
+describe('the settle gate', () => {
+  const held = fundedWith('HELD');
+  const ok: Partial<Facts> = { invoice: report('HELD') };
+  const gate = (over: Partial<Facts>): string => settleGate(held, factsAt({ ...ok, ...over })).kind;
+
+  it('is open when every condition holds, and nothing else decides to settle', () => {
+    expect(gate({})).toBe('open');
+    expect(dutyOf(held, ok)).toBe('settle_decided');
+    fc.assert(
+      fc.property(fc.constantFrom(...PAIRS), anyFacts, ([state, payment], facts) => {
+        const swap = swapIn(state, { payment });
+        const duty = word(nextDuty(swap, facts));
+        const isOpen = payment === 'HELD' && isFunded(swap) && settleGate(swap, facts).kind === 'open';
+        if (duty === 'settle') return payment === 'SETTLING';
+        return !duty.startsWith('settle_decided') || isOpen;
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+  it.each<[string, Partial<Facts>, string]>([
+    ['on the last safe block', left(SETTLE_MIN), 'open'],
+    ['one block later', left(SETTLE_MIN - 1), 'closed'],
+    ['with exactly the price', { invoice: report('HELD', { heldMsat: PRICE }) }, 'open'],
+    ['one msat short', { invoice: report('HELD', { heldMsat: msat(PRICE - 1n) }) }, 'closed'],
+    ['with a surplus', { invoice: report('HELD', { heldMsat: msat(PRICE + 1n) }) }, 'open'],
+    ['6 blocks before the deadline', { invoice: report('HELD', { claimDeadlineHeight: 106 }) }, 'open'],
+    ['5 blocks before the deadline', { invoice: report('HELD', { claimDeadlineHeight: 105 }) }, 'closed'],
+    ['with an unknown deadline', { invoice: report('HELD', { claimDeadlineHeight: undefined }) }, 'wait'],
+    ['at depth C', { htlc: htlcAt({ confs: MIN_CONFS }) }, 'open'],
+    ['at depth C - 1', { htlc: htlcAt({ confs: MIN_CONFS - 1 }) }, 'wait'],
+    ['with a funding nobody sees', { htlc: htlcAt({ isSeen: false }) }, 'wait'],
+    ['while degraded', { isDegraded: true }, 'wait'],
+    ['while paused', { isPaused: true }, 'open'],
+    ['with a node that lags', { node: { blockHeight: 100, isSynced: false } }, 'wait'],
+    ['with a node that does not answer', { node: undefined }, 'wait'],
+    ['without a tip', { tip: undefined }, 'wait'],
+    ['without an answer about the outpoints', { htlc: undefined }, 'wait'],
+    ['without a report', { invoice: undefined }, 'wait'],
+    ['with a node that forgot the invoice', { invoice: 'unknown_hash' }, 'wait'],
+    ['with a payment that went away', { invoice: report('OPEN') }, 'wait'],
+    ['with the asset refunded', { htlc: htlcAt({ spends: [spend('refund', 0), undefined] }) }, 'closed'],
+    ['with the subsidy refunded', { htlc: htlcAt({ spends: [undefined, spend('refund', 0)] }) }, 'closed'],
+  ])('%s it is %s', (_name, over, expected) => {
+    expect(gate(over)).toBe(expected);
+    const duty = { open: 'settle_decided', closed: 'cancel_decided', wait: 'wait' }[expected];
+    expect(word(nextDuty(held, factsAt({ ...ok, ...over }), new Set(['broadcast_funding'])))).toBe(duty);
+  });
+  it('names what was needed and found when it closes', () => {
+    expect(reasonOf(held, { ...ok, ...left(19) })).toBe('refund opens in 19 blocks, settling needs 20');
+    const short = report('HELD', { heldMsat: msat(PRICE - 1n) });
+    expect(reasonOf(held, { invoice: short })).toBe(`paid 49999999 msat of 50000000`);
+    expect(reasonOf(held, { invoice: report('HELD', { claimDeadlineHeight: 105 }) })).toBe(
+      'the node fails the payment back in 5 blocks',
+    );
+  });
+  it('opens at once with an alarm when a claim made the preimage public, whatever else is wrong', () => {
+    const worst = { ...left(-5), node: undefined, isDegraded: true, isPaused: true };
+    for (const spends of [
+      [spend('claim', 0), undefined],
+      [undefined, spend('claim', 3)],
+    ]) {
+      expect(dutyOf(held, { ...worst, invoice: report('HELD'), htlc: htlcAt({ spends }) })).toBe('settle_decided!');
+    }
+  });
+  it('takes no incomplete payment, even then', () => {
+    const htlc = htlcAt({ spends: [spend('claim', 0), undefined] });
+    const invoice = report('HELD', { heldMsat: msat(PRICE - 1n) });
+    expect(dutyOf(held, { invoice, htlc })).toBe('cancel_decided');
+  });
+  it('cancels a payment that came before the funding', () => {
+    expect(reasonOf(swapIn('INVOICED', { payment: 'HELD' }), ok)).toBe('paid before the funding');
+  });
+  it('keeps every profile apart by its own margin', () => {
+    for (const profile of ['routed', 'near', 'direct'] as const) {
+      const swap = { ...held, profile };
+      expect(settleGate(swap, factsAt({ ...ok, ...left(PROFILES[profile].settleMin) })).kind).toBe('open');
+      expect(settleGate(swap, factsAt({ ...ok, ...left(PROFILES[profile].settleMin - 1) })).kind).toBe('closed');
+    }
+  });
+});
