@@ -36,7 +36,7 @@ export class Child<Ready> {
   readonly #options: ChildOptions<Ready>;
   #process: ChildProcess | undefined;
   #state: ChildState = 'stopped';
-  #ready: Ready | undefined;
+  #isRetired = false;
 
   constructor(options: ChildOptions<Ready>) {
     this.#options = options;
@@ -54,14 +54,9 @@ export class Child<Ready> {
     return this.#process?.pid;
   }
 
-  /** What the program said when it became ready. @throws WorldError `process_failed` while it does not run. */
-  get ready(): Ready {
-    if (this.#ready === undefined) throw new WorldError('process_failed', `${this.name} is not running`);
-    return this.#ready;
-  }
-
   /** Starts the program and waits until it is ready. @throws WorldError if it runs already or does not become ready. */
   async start(): Promise<Ready> {
+    if (this.#isRetired) throw new WorldError('process_failed', `${this.name} is not started: the world is ending`);
     if (this.#process) {
       throw new WorldError(
         'invalid_argument',
@@ -74,9 +69,13 @@ export class Child<Ready> {
       await this.#end('SIGKILL');
       throw error;
     });
-    this.#ready = ready;
     this.#state = 'running';
     return ready;
+  }
+
+  /** From now on it cannot be started, also by a start-up that is still under way. */
+  retire(): void {
+    this.#isRetired = true;
   }
 
   /** Asks the program to end (SIGTERM), and makes it end when it does not. Fine if it does not run. */
@@ -114,7 +113,6 @@ export class Child<Ready> {
     if (this.#process !== child) return;
     const wasRunning = this.#state === 'running';
     this.#process = undefined;
-    this.#ready = undefined;
     this.#state = this.#state === 'stopping' ? 'stopped' : 'died';
     this.#options.onPid();
     if (wasRunning) this.#options.onDeath(`${this.name} ended unexpectedly (${how})${this.#lastLog()}`);

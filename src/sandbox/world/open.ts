@@ -153,6 +153,7 @@ function endpointOf({ ports, files, state }: World, side: 'seller' | 'buyer'): N
 async function endAll({ miners, programs }: World): Promise<void> {
   miners.liquid.blockSecs = 0;
   miners.bitcoin.blockSecs = 0;
+  for (const program of Object.values(programs)) program.retire();
   await programs.swapd.stop();
   await Promise.all([programs['lnnoded-seller'].stop(), programs['lnnoded-buyer'].stop()]);
 }
