@@ -3,6 +3,7 @@
  * "A of N agree". Exit 0 if all agree, 1 if some differ, 2 if a file cannot be used.
  */
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 
 import { z } from 'zod';
 
@@ -13,10 +14,16 @@ import { loadZkp, type Zkp } from './liquid/zkp.js';
 const EXIT_DIFFERENT = 1;
 const EXIT_USAGE = 2;
 
+/** npm runs its scripts in the package's folder; paths are meant from where the user stands. */
+function startFolder(): string {
+  const { npm_lifecycle_event: script, INIT_CWD: npmStartedIn } = process.env;
+  return script === 'vectors' && npmStartedIn !== undefined ? npmStartedIn : process.cwd();
+}
+
 /** A file's comparisons. @throws Error with one line if it is missing or malformed. */
 function replayFile(zkp: Zkp, path: string): Comparison[] {
   try {
-    const parsed = vectorFileSchema.safeParse(JSON.parse(readFileSync(path, 'utf8')));
+    const parsed = vectorFileSchema.safeParse(JSON.parse(readFileSync(resolve(startFolder(), path), 'utf8')));
     if (!parsed.success) throw new Error(firstProblem(parsed.error));
     return replayVectors(zkp, parsed.data);
   } catch (error) {

@@ -61,59 +61,69 @@ function generatorOf(zkp: Zkp, asset: Buffer): Buffer {
   return hasPrefix(asset, GENERATOR_PREFIX) ? asset : fail();
 }
 
-function commitmentOf(value: Buffer, generator: Buffer): Point {
+/** Inputs minus outputs so far: explicit values by generator (hex), commitments as one point. */
+type Tally = { readonly explicit: Map<string, bigint>; committed: Point };
+
+function count(tally: Tally, value: Buffer, generator: Buffer, sign: 1n | -1n): void {
   const explicit = explicitValue(value);
-  if (explicit === undefined) return hasPrefix(value, VALUE_PREFIX) ? decodePoint(value, VALUE_PREFIX) : fail();
+  if (explicit === undefined) {
+    if (!hasPrefix(value, VALUE_PREFIX)) fail();
+    const point = decodePoint(value, VALUE_PREFIX);
+    tally.committed = tally.committed.add(sign > 0n ? point : point.negate());
+    return;
+  }
   if (explicit === 0n || explicit > MAX_MONEY) fail();
-  return decodePoint(generator, GENERATOR_PREFIX).multiply(explicit);
+  const key = generator.toString('hex');
+  tally.explicit.set(key, (tally.explicit.get(key) ?? 0n) + sign * explicit);
 }
 
-/** What one input brings in: the generators of its assets, and the sum of its commitments. */
-type Contribution = { readonly generators: readonly Buffer[]; readonly total: Point };
+/** Explicit values only cost a multiplication of points where they do not cancel by themselves. */
+function isBalanced({ explicit, committed }: Tally): boolean {
+  let total = committed;
+  for (const [generator, net] of explicit) {
+    if (net === 0n) continue;
+    const point = decodePoint(Buffer.from(generator, 'hex'), GENERATOR_PREFIX).multiply(net > 0n ? net : -net);
+    total = total.add(net > 0n ? point : point.negate());
+  }
+  return total.equals(Point.ZERO);
+}
 
-function issued(zkp: Zkp, input: Input): Contribution {
+/** Counts what an input issues; returns the generators of the new assets. */
+function countIssued(zkp: Zkp, input: Input, tally: Tally): Buffer[] {
   if (issuanceProofs(input).some((proof) => proof.length > 0)) fail();
   const { issuance } = input;
-  if (issuance === undefined) return { generators: [], total: Point.ZERO };
+  if (issuance === undefined) return [];
   if (!issuance.assetBlindingNonce.equals(ZERO)) fail();
   const entropy = generateEntropy({ txHash: input.hash, vout: input.index }, issuance.assetEntropy);
   const amounts: readonly [Buffer, Buffer][] = [
     [issuance.assetAmount, calculateAsset(entropy)],
     [issuance.tokenAmount, calculateReissuanceToken(entropy, false)],
   ];
-  const generators: Buffer[] = [];
-  let total: Point = Point.ZERO;
-  for (const [amount, assetTag] of amounts) {
-    if (amount.equals(Buffer.of(0))) continue;
+  return amounts.flatMap(([amount, assetTag]) => {
+    if (amount.equals(Buffer.of(0))) return [];
     if (explicitValue(amount) === undefined) fail();
     const generator = Buffer.from(zkp.generator.generate(assetTag));
-    generators.push(generator);
-    total = total.add(commitmentOf(amount, generator));
-  }
-  return { generators, total };
+    count(tally, amount, generator, 1n);
+    return [generator];
+  });
 }
 
-function broughtIn(zkp: Zkp, tx: Transaction, coins: readonly Output[]): Contribution {
-  const generators: Buffer[] = [];
-  let total: Point = Point.ZERO;
-  for (const [index, input] of tx.ins.entries()) {
+/** Counts the inputs; returns the generators of all assets that come in, in the order surjection proofs refer to. */
+function countInputs(zkp: Zkp, tx: Transaction, coins: readonly Output[], tally: Tally): Buffer[] {
+  return tx.ins.flatMap((input, index) => {
     const coin = coins[index] ?? fail();
     const generator = generatorOf(zkp, coin.asset);
-    const issuance = issued(zkp, input);
-    generators.push(generator, ...issuance.generators);
-    total = total.add(commitmentOf(coin.value, generator)).add(issuance.total);
-  }
-  return { generators, total };
+    count(tally, coin.value, generator, 1n);
+    return [generator, ...countIssued(zkp, input, tally)];
+  });
 }
 
-function takenOut(zkp: Zkp, tx: Transaction): Point {
-  let total: Point = Point.ZERO;
+function countOutputs(zkp: Zkp, tx: Transaction, tally: Tally): void {
   for (const output of tx.outs) {
     const generator = generatorOf(zkp, output.asset);
     if (explicitValue(output.value) === 0n && isUnspendable(output.script)) continue;
-    total = total.add(commitmentOf(output.value, generator));
+    count(tally, output.value, generator, -1n);
   }
-  return total;
 }
 
 function assertRangeProof(zkp: Zkp, output: Output, proven: ProofCache): void {
@@ -149,8 +159,10 @@ function assertSurjectionProof(zkp: Zkp, output: Output, inputGenerators: readon
  */
 export function amountsBalance(zkp: Zkp, tx: Transaction, coins: readonly Output[], proven: ProofCache): boolean {
   try {
-    const { generators, total } = broughtIn(zkp, tx, coins);
-    if (!total.equals(takenOut(zkp, tx))) return false;
+    const tally: Tally = { explicit: new Map(), committed: Point.ZERO };
+    const generators = countInputs(zkp, tx, coins, tally);
+    countOutputs(zkp, tx, tally);
+    if (!isBalanced(tally)) return false;
     for (const output of tx.outs) {
       assertRangeProof(zkp, output, proven);
       assertSurjectionProof(zkp, output, generators);

@@ -33,7 +33,7 @@ const OP_RETURN = 0x6a;
 
 export type ScriptKind = 'fee' | 'true' | 'witness' | 'nullData' | 'pubkeyHash' | 'scriptHash' | 'nonstandard';
 
-export function isWitnessProgram(script: Buffer): boolean {
+function isWitnessProgram(script: Buffer): boolean {
   if (script.length < 4 || script.length > 42) return false;
   const [version = 0xff, length] = script;
   return (version === 0 || (version >= 0x51 && version <= 0x60)) && length === script.length - 2;

@@ -6,7 +6,7 @@ import { hash256 } from './digests.js';
 import { uint32, varBytes } from './serialize.js';
 import { rangeProofOf, surjectionProofOf, type Input, type Output, type Transaction } from './transaction.js';
 
-export const SIGHASH_NONE = 2;
+const SIGHASH_NONE = 2;
 export const SIGHASH_SINGLE = 3;
 export const SIGHASH_RANGEPROOF = 0x40;
 export const SIGHASH_ANYONECANPAY = 0x80;

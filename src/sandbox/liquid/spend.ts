@@ -10,7 +10,7 @@ const MAX_WITNESS_ITEM_BYTES = 520;
 export const OP_TRUE_SCRIPT = Buffer.of(0x51);
 
 export const isOpTrue = (script: Buffer): boolean => script.equals(OP_TRUE_SCRIPT);
-export const isP2wpkh = (script: Buffer): boolean => script.length === 22 && script[0] === 0 && script[1] === 20;
+const isP2wpkh = (script: Buffer): boolean => script.length === 22 && script[0] === 0 && script[1] === 20;
 export const isP2wsh = (script: Buffer): boolean => script.length === 34 && script[0] === 0 && script[1] === 32;
 
 /** The witness script and the stack it starts with. */

@@ -1,16 +1,16 @@
 /** The sandbox's Liquid side as other programs use it: the chain and its faucet in one. */
-import type { AssetAmount, AssetId, BlockHash, Txid } from '../../core/units.js';
+import type { AssetId, BlockHash, Txid } from '../../core/units.js';
 import { openChain, type Chain, type ChainOptions } from './chain.js';
 import { issueStock, payGift, type Gift, type IssueRequest } from './faucet.js';
 import { GENESIS_HASH, POLICY_ASSET } from './regtest.js';
 import type { ChainTip } from './state.js';
 
-export { decodeAddress, type Destination } from './address.js';
+export { decodeAddress } from './address.js';
 export { NodeError } from './chain.js';
 export { listenElectrum, type ElectrumServer } from './electrumServer.js';
 
 /** The chain in figures. */
-export type ChainStatus = {
+type ChainStatus = {
   readonly tip: ChainTip;
   /** Txids that wait for a block, parents first. */
   readonly mempool: readonly Txid[];
@@ -34,8 +34,6 @@ export type LiquidSandbox = Chain & {
   transaction(id: Txid): { readonly rawHex: string; readonly height: number | undefined } | undefined;
   status(): ChainStatus;
 };
-
-export type { AssetAmount, ChainOptions, ChainTip, Gift, IssueRequest };
 
 /**
  * Opens the chain stored in a directory or starts a new one; without a directory it lives in memory.

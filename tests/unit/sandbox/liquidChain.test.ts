@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { satPerKvb, txid as toTxid } from '../../../src/core/units.js';
@@ -89,6 +90,20 @@ describe('a spend', () => {
       expect(refusalOf(() => chain.broadcast(raw))).toMatch(/^-22 TX decode failed/);
     },
   );
+  it('with any bit flipped is judged, never a crash, and never makes coins', async () => {
+    const { chain, coin } = await withCoin();
+    const raw = Buffer.from(spendHex({ coins: [coin] }), 'hex');
+    const spendable = chain.faucet({ scriptPubKey: OTHER_SCRIPT, amount: 1_000n });
+    fc.assert(
+      fc.property(fc.nat(raw.length - 1), fc.nat(7), (at, bit) => {
+        const flipped = Buffer.from(raw);
+        flipped.writeUInt8(flipped.readUInt8(at) ^ (1 << bit), at);
+        return refusalOf(() => chain.broadcast(flipped.toString('hex'))) !== 'accepted';
+      }),
+      { numRuns: 300 },
+    );
+    expect(chain.status().mempool).toEqual([spendable]);
+  });
   it('on 25 unconfirmed ancestors is refused, on 24 it is taken', async () => {
     const { chain, coin } = await withCoin();
     let last = coin;
@@ -114,6 +129,16 @@ describe('a replacement', () => {
     expect(replace(5_400n)).toBe('accepted');
     expect(chain.status().mempool).toHaveLength(1);
     expect(chain.transaction(toTxid(child.getId()))).toBeUndefined();
+  });
+  it('brings no unconfirmed coins of its own, and does not build on what it evicts', async () => {
+    const { chain, coin } = await withCoin();
+    const first = spendTx({ coins: [coin] });
+    chain.broadcast(first.toHex());
+    const unconfirmed = fundKey(chain);
+    const replace = (coins: KeyCoin[]): string =>
+      refusalOf(() => chain.broadcast(spendHex({ coins, feeSat: 100_000n })));
+    expect(replace([coin, unconfirmed])).toMatch(/^-26 replacement-adds-unconfirmed/);
+    expect(replace([coin, madeBy(first)])).toMatch(/^-26 bad-txns-spends-conflicting-tx/);
   });
   it('is refused where no input of the first signals it', async () => {
     const { chain, coin } = await withCoin();

@@ -12,15 +12,15 @@ import { assetBytes, valueBytes } from '../../../src/sandbox/liquid/transaction.
 const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
 const hash160 = (bytes: Uint8Array): Buffer => createHash('ripemd160').update(sha256(bytes)).digest();
 
-export const PRIVATE_KEY = sha256(Buffer.from('a key of the tests'));
-export const PUBKEY = Buffer.from(pointFromScalar(PRIVATE_KEY, true) ?? []);
+const PRIVATE_KEY = sha256(Buffer.from('a key of the tests'));
+const PUBKEY = Buffer.from(pointFromScalar(PRIVATE_KEY, true) ?? []);
 export const BLINDING_KEY = sha256(Buffer.from('a blinding key of the tests'));
 export const BLINDING_PUBKEY = pubkey(Buffer.from(pointFromScalar(BLINDING_KEY, true) ?? []).toString('hex'));
 export const P2WPKH = Buffer.concat([Buffer.of(0, 20), hash160(PUBKEY)]);
 /** A second script of the same key's owner: P2WSH of OP_TRUE. */
 export const OTHER_SCRIPT = Buffer.concat([Buffer.of(0, 32), sha256(Buffer.of(0x51))]);
 
-export const REPLACEABLE = 0xffff_fffd;
+const REPLACEABLE = 0xffff_fffd;
 
 export type KeyCoin = { readonly txid: Txid; readonly vout: number; readonly value: bigint };
 
