@@ -39,6 +39,7 @@ const MIGRATIONS = fileURLToPath(new URL('../migrations/swapd', import.meta.url)
 const VERSION = readVersion();
 const SWEEP_PAUSE_MS = 10_000;
 const DRAIN_MS = 5_000;
+const FIRST_LOOK_MS = 10_000;
 /** Exit codes: docs. */
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
@@ -166,6 +167,15 @@ function rpcContext(
   };
 }
 
+/** The first look at everything, so that the first caller is not told that the shop is empty. It never waits long. */
+async function firstLook(ctx: EngineContext, reconciler: Reconciler): Promise<void> {
+  const looked = new AbortController();
+  const look = Promise.all([checkNode(ctx), sweepChain(ctx, reconciler)]).finally(() => {
+    looked.abort();
+  });
+  await Promise.race([look, pauseUntil(FIRST_LOOK_MS, looked.signal)]);
+}
+
 /** Watches the chain and the node until the signal aborts. */
 function startLoops(ctx: EngineContext, reconciler: Reconciler, signal: AbortSignal): Promise<unknown> {
   let wake = new AbortController();
@@ -237,6 +247,7 @@ async function run(options: Options): Promise<void> {
       stop.abort();
     });
   }
+  await firstLook(ctx, reconciler);
   const loops = startLoops(ctx, reconciler, stop.signal);
   const grpc = await listen(buyers, config.grpc.listen, credentialsOf(config));
   const admin = await listen(operator, config.admin.listen, ServerCredentials.createInsecure());

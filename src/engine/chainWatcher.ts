@@ -41,8 +41,9 @@ export function acceptTip(ctx: EngineContext, tip: Tip): void {
 /** One look at the chain: tip rule, wallet, own wallet transactions, then every open swap. */
 export async function sweepChain(ctx: EngineContext, reconciler: Reconciler): Promise<void> {
   try {
-    acceptTip(ctx, await ctx.chain.tip());
+    const tip = await ctx.chain.tip();
     await ctx.wallet.sync();
+    acceptTip(ctx, tip); // only now, so that nobody counts an inventory that was not scanned
     await rebroadcastWalletTxs(ctx);
   } catch (error) {
     ctx.health.degradedReason ??= 'the Electrum server does not answer';

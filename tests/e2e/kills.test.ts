@@ -1,0 +1,165 @@
+/** Processes are really killed at the moments where a naive seller loses money; the swap completes all the same. */
+import BetterSqlite3 from 'better-sqlite3';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+
+import type { PurchaseRecord } from '../../src/buyer/record.js';
+import { paymentHash, type SwapId } from '../../src/core/units.js';
+import { PaymentStatus, SwapStatus, type Swap } from '../../src/gen/ln_liquid_swap/v1/swap.js';
+import {
+  driveTo,
+  eventually,
+  openBuyer,
+  openSellerNode,
+  startTestPurchase,
+  startTestWorld,
+  type TestBuyer,
+  type TestWorld,
+} from '../support/testWorld.js';
+
+vi.setConfig({ testTimeout: 90_000 });
+
+let world: TestWorld;
+let buyer: TestBuyer;
+
+beforeAll(async () => {
+  world = await startTestWorld();
+  buyer = await openBuyer(world);
+});
+afterAll(async () => {
+  buyer.close();
+  await world.close();
+});
+
+type Victim = 'swapd' | 'lnnoded-seller';
+
+const kill = async (name: Victim): Promise<void> => {
+  await world.ask({ command: 'kill', name });
+};
+/** Starts it again; a node is back when its channel is, too. */
+const start = async (name: Victim): Promise<void> => {
+  await world.ask({ command: 'start', name });
+  await eventually('a usable channel', async () => {
+    return (await buyer.buyer.lightning?.inboundCapacityMsat()) ? true : undefined;
+  });
+};
+
+function idOf(record: PurchaseRecord): SwapId {
+  const { progress } = record;
+  if (progress.step === 'created') return progress.swapId;
+  if ('htlc' in progress) return progress.htlc.swapId;
+  throw new Error(`purchase is ${progress.step}`);
+}
+
+async function sellerView(record: PurchaseRecord): Promise<Swap> {
+  const { swap } = await buyer.buyer.seller.getSwap({ swapId: Buffer.from(idOf(record), 'hex') });
+  if (swap === undefined) throw new Error('no swap');
+  return swap;
+}
+
+const sellerSays = (record: PurchaseRecord, status: SwapStatus): Promise<Swap> =>
+  eventually(`seller's status ${status}`, async () => {
+    const swap = await sellerView(record);
+    return swap.status === status ? swap : undefined;
+  });
+
+/** The stored bytes decide: one funding a swap, whatever was killed. */
+function fundingsOf(record: PurchaseRecord): unknown {
+  const database = new BetterSqlite3(world.file().swapd.database, { readonly: true });
+  try {
+    return database.prepare("SELECT count(*) AS n FROM txs WHERE swap_id = ? AND kind = 'funding'").get(idOf(record));
+  } finally {
+    database.close();
+  }
+}
+
+/** Claims, mines until final on both sides, and checks the books. */
+async function complete(record: PurchaseRecord): Promise<void> {
+  const claiming = record.progress.step === 'claiming' ? record : await driveTo(buyer, record, 'claiming');
+  const ending = driveTo(buyer, claiming, 'claimed');
+  await claimSeen();
+  await world.mine(2);
+  expect((await ending).progress.step).toBe('claimed');
+  expect((await sellerSays(record, SwapStatus.CLAIMED)).claimTxid).toHaveLength(32);
+  expect(fundingsOf(record)).toEqual({ n: 1 });
+}
+
+async function created(): Promise<PurchaseRecord> {
+  return driveTo(buyer, await startTestPurchase(world, buyer), 'created');
+}
+
+const mempoolFilled = (what: string): Promise<boolean> =>
+  eventually(`${what} in the mempool`, async () => {
+    const status = (await world.ask({ command: 'status' })) as { liquid: { mempool: number } };
+    return status.liquid.mempool > 0 ? true : undefined;
+  });
+const fundingSeen = (): Promise<boolean> => mempoolFilled('the funding');
+const claimSeen = (): Promise<boolean> => mempoolFilled('the claim');
+
+/** The funding is mined and every check passed. */
+async function verified(record: PurchaseRecord): Promise<PurchaseRecord> {
+  await fundingSeen();
+  await world.mine(1);
+  return driveTo(buyer, record, 'paying');
+}
+
+describe.each<Victim>(['swapd', 'lnnoded-seller'])('SIGKILL of %s', (victim) => {
+  it('after the funding was signed', async () => {
+    const record = await created();
+    await kill(victim);
+    await start(victim);
+    await complete(await driveTo(buyer, await verified(record), 'paid'));
+  });
+
+  it('while the funding confirms', async () => {
+    const record = await created();
+    await fundingSeen();
+    await kill(victim);
+    await world.mine(1);
+    await start(victim);
+    await complete(await driveTo(buyer, await driveTo(buyer, record, 'paying'), 'paid'));
+  });
+
+  it('while the payment is held and nobody has settled', async () => {
+    const record = await verified(await created());
+    const { progress } = record;
+    if (progress.step !== 'paying') throw new Error(`expected paying, found ${progress.step}`);
+    await world.ask({ command: 'stop', name: 'swapd' });
+    const paying = driveTo(buyer, record, 'paid');
+    const node = openSellerNode(world);
+    await eventually('a held payment', async () => {
+      const invoice = await node.lookupInvoice(paymentHash(progress.htlc.paymentHash));
+      return invoice?.state === 'HELD' ? true : undefined;
+    });
+    node.close();
+    if (victim === 'lnnoded-seller') {
+      await kill(victim);
+      await start(victim);
+    }
+    await start('swapd');
+    await complete(await paying);
+  });
+
+  it('while the payment is being settled', async () => {
+    const record = await verified(await created());
+    const paying = driveTo(buyer, record, 'paid');
+    await eventually('a payment at the seller', async () => {
+      return (await sellerView(record)).paymentStatus >= PaymentStatus.HELD ? true : undefined;
+    });
+    await kill(victim);
+    await start(victim);
+    await complete(await paying);
+  });
+
+  it('after the settlement and before the claim is final', async () => {
+    const record = await driveTo(buyer, await verified(await created()), 'paid');
+    const claiming = await driveTo(buyer, record, 'claiming');
+    await kill(victim);
+    const ending = driveTo(buyer, claiming, 'claimed');
+    await claimSeen();
+    await world.mine(2);
+    expect((await ending).progress.step).toBe('claimed');
+    await start(victim);
+    await sellerSays(record, SwapStatus.CLAIMED);
+    expect(fundingsOf(record)).toEqual({ n: 1 });
+  });
+});
