@@ -173,7 +173,7 @@ async function firstLook(ctx: EngineContext, reconciler: Reconciler): Promise<vo
   const look = Promise.all([checkNode(ctx), sweepChain(ctx, reconciler)]).finally(() => {
     looked.abort();
   });
-  await Promise.race([look, pauseUntil(FIRST_LOOK_MS, looked.signal)]);
+  await Promise.race([look, pauseUntil(FIRST_LOOK_MS, [looked.signal])]);
 }
 
 /** Watches the chain and the node until the signal aborts. */
@@ -187,7 +187,7 @@ function startLoops(ctx: EngineContext, reconciler: Reconciler, signal: AbortSig
     while (!signal.aborted) {
       wake = new AbortController();
       await sweepChain(ctx, reconciler);
-      await pauseUntil(SWEEP_PAUSE_MS, AbortSignal.any([signal, wake.signal]));
+      await pauseUntil(SWEEP_PAUSE_MS, [signal, wake.signal]);
     }
     stopWatching();
   })();
@@ -198,18 +198,17 @@ function startLoops(ctx: EngineContext, reconciler: Reconciler, signal: AbortSig
   ]);
 }
 
-async function pauseUntil(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
+/** Waits, or until one of the signals aborts. (AbortSignal.any is not used: Node 20 may collect it before it fires.) */
+async function pauseUntil(ms: number, signals: readonly AbortSignal[]): Promise<void> {
+  if (signals.some((signal) => signal.aborted)) return;
   await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener(
-      'abort',
-      () => {
-        clearTimeout(timer);
-        resolve();
-      },
-      { once: true },
-    );
+    const end = (): void => {
+      clearTimeout(timer);
+      for (const signal of signals) signal.removeEventListener('abort', end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    for (const signal of signals) signal.addEventListener('abort', end);
   });
 }
 

@@ -42,7 +42,7 @@ const PAYMENT = {
 
 /** The swap as its buyer sees it. The chain part is left at zero if the server does not answer. */
 export async function toSwapMessage(ctx: RpcContext, swap: Swap): Promise<SwapMessage> {
-  const tip = ctx.health.tip;
+  const tip = await ctx.chain.tip().catch(() => ctx.health.tip);
   const htlc =
     isFunded(swap) && tip !== undefined ? await reportHtlc(ctx, swap, tip.height).catch(() => undefined) : undefined;
   return {

@@ -207,12 +207,19 @@ async function driveUntil(
   options: { readonly isEnough: (swap: Swap) => boolean; readonly call: BuyerCall },
 ): Promise<Swap> {
   inBackground(ctx.log, 'reconcile', ctx.reconciler.reconcile(id));
-  const left = Math.max(0, options.call.answerBy - Date.now());
+  const stop = new AbortController();
+  const end = (): void => {
+    stop.abort();
+  };
+  const timer = setTimeout(end, Math.max(0, options.call.answerBy - Date.now()));
+  options.call.signal.addEventListener('abort', end, { once: true });
   let last: Swap | undefined;
-  for await (const swap of swapStates(ctx, id, AbortSignal.any([AbortSignal.timeout(left), options.call.signal]))) {
+  for await (const swap of swapStates(ctx, id, stop.signal)) {
     last = swap;
     if (options.isEnough(swap)) break;
   }
+  clearTimeout(timer);
+  options.call.signal.removeEventListener('abort', end);
   const swap = findSwap(ctx.store, id) ?? last;
   if (swap === undefined) throw new Error(`swap ${id} vanished`);
   return swap;
