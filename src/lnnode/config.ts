@@ -1,4 +1,6 @@
 /** The configuration of lnnoded. */
+import { isIPv4, isIPv6 } from 'node:net';
+
 import { z } from 'zod';
 
 import { satPerKvb } from '../core/units.js';
@@ -12,55 +14,67 @@ const listen = z
   })
   .refine(({ port }) => port <= 65_535, 'a port of at most 65535');
 
+/** True for addresses that never leave the machine. */
+const isLoopback = (host: string): boolean =>
+  host === 'localhost' || (isIPv4(host) && host.startsWith('127.')) || (isIPv6(host) && host === '::1');
+
 const wholeNumber = (min: number, max: number) => z.number().int().min(min).max(max);
 
-/** Every key with its default; unknown keys are refused. */
-export const configSchema = z
+const grpcSection = z
   .strictObject({
-    node: z.strictObject({
-      network: z.enum(['bitcoin', 'testnet', 'regtest']),
-      data_dir: z.string().min(1),
-      p2p_listen: listen.default({ host: '127.0.0.1', port: 0 }),
-      alias: z
-        .string()
-        .refine((text) => Buffer.byteLength(text) <= 32, 'at most 32 bytes')
-        .default('lnnoded'),
-    }),
-    grpc: z.strictObject({
-      listen: listen.default({ host: '127.0.0.1', port: 0 }),
-      token_file: z.string().min(1),
-      tls_cert_file: z.string().min(1).optional(),
-      tls_key_file: z.string().min(1).optional(),
-    }),
-    bitcoind: z.strictObject({
-      url: z.url({ protocol: /^https?$/ }),
-      user: z.string(),
-      password_file: z.string().min(1),
-      ca_file: z.string().min(1).optional(),
-      poll_interval_ms: wholeNumber(50, 60_000).default(1000),
-    }),
-    fees: z
-      .strictObject({
-        floor_sat_per_kvb: wholeNumber(1000, 1_000_000)
-          .default(1000)
-          .transform((rate) => satPerKvb(BigInt(rate))),
-      })
-      .prefault({}),
-    policy: z
-      .strictObject({
-        min_funding_depth: wholeNumber(1, 100).default(3),
-        accept_inbound_channels: z.boolean().default(true),
-        forward_to_private_channels: z.boolean().default(false),
-        min_invoice_expiry_secs: wholeNumber(1, 60).default(60),
-      })
-      .prefault({}),
-    log: z
-      .strictObject({ level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info') })
-      .prefault({}),
+    listen: listen.default({ host: '127.0.0.1', port: 0 }),
+    token_file: z.string().min(1),
+    tls_cert_file: z.string().min(1).optional(),
+    tls_key_file: z.string().min(1).optional(),
   })
-  .refine(({ grpc }) => (grpc.tls_cert_file === undefined) === (grpc.tls_key_file === undefined), {
-    message: 'tls_cert_file and tls_key_file together',
-    path: ['grpc', 'tls_key_file'],
+  .superRefine(({ listen: { host }, tls_cert_file: certFile, tls_key_file: keyFile }, context) => {
+    if ((certFile === undefined) !== (keyFile === undefined)) {
+      const message = 'tls_cert_file and tls_key_file together';
+      context.addIssue({ code: 'custom', path: ['tls_key_file'], message, input: keyFile });
+    }
+    if (!isLoopback(host) && certFile === undefined) {
+      const message = 'a loopback address, or tls_cert_file and tls_key_file';
+      context.addIssue({ code: 'custom', path: ['listen'], message, input: host });
+    }
   });
+
+/** Every key with its default; unknown keys are refused. */
+export const configSchema = z.strictObject({
+  node: z.strictObject({
+    network: z.enum(['bitcoin', 'testnet', 'regtest']),
+    data_dir: z.string().min(1),
+    p2p_listen: listen.default({ host: '127.0.0.1', port: 0 }),
+    alias: z
+      .string()
+      .refine((text) => Buffer.byteLength(text) <= 32, 'at most 32 bytes')
+      .default('lnnoded'),
+  }),
+  grpc: grpcSection,
+  bitcoind: z.strictObject({
+    url: z.url({ protocol: /^https?$/ }),
+    user: z.string(),
+    password_file: z.string().min(1),
+    ca_file: z.string().min(1).optional(),
+    poll_interval_ms: wholeNumber(50, 60_000).default(1000),
+  }),
+  fees: z
+    .strictObject({
+      floor_sat_per_kvb: wholeNumber(1000, 1_000_000)
+        .default(1000)
+        .transform((rate) => satPerKvb(BigInt(rate))),
+    })
+    .prefault({}),
+  policy: z
+    .strictObject({
+      min_funding_depth: wholeNumber(1, 100).default(3),
+      accept_inbound_channels: z.boolean().default(true),
+      forward_to_private_channels: z.boolean().default(false),
+      min_invoice_expiry_secs: wholeNumber(1, 60).default(60),
+    })
+    .prefault({}),
+  log: z
+    .strictObject({ level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info') })
+    .prefault({}),
+});
 
 export type LnnodedConfig = z.output<typeof configSchema>;

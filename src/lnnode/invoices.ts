@@ -16,7 +16,7 @@ import { encodeInvoice } from './bolt11.js';
 import type { Network } from './chain/headers.js';
 import { NodeError } from './errors.js';
 import type { Feed } from './feed.js';
-import { pendingHtlcs, routeHints, type ChannelParts, type PendingHtlcs } from './ldk/htlcs.js';
+import { rememberedHtlcs, routeHints, type ChannelParts } from './ldk/htlcs.js';
 import { bytes, unwrap } from './ldk/result.js';
 import type { Turns } from './ldk/turn.js';
 import type { CancelReason, InvoiceRow, InvoiceRows } from './store/invoices.js';
@@ -55,10 +55,11 @@ export type Invoices = ReturnType<typeof makeInvoices>;
 export function makeInvoices(parts: InvoiceParts) {
   const { rows, turns, manager, feed, log, now } = parts;
 
-  const view = (row: InvoiceRow, pending: PendingHtlcs = pendingHtlcs(parts)): InvoiceView => ({
-    row,
-    isHtlcPending: pending.hashes.has(row.paymentHash) || (pending.isAnyUnnamed && row.heldMsat > 0n),
-  });
+  const pending = rememberedHtlcs(parts, turns);
+  const view = (row: InvoiceRow): InvoiceView => {
+    const { hashes, isAnyUnnamed } = pending();
+    return { row, isHtlcPending: hashes.has(row.paymentHash) || (isAnyUnnamed && row.heldMsat > 0n) };
+  };
 
   const publish = (row: InvoiceRow): void => {
     turns.after(() => {
@@ -168,8 +169,7 @@ export function makeInvoices(parts: InvoiceParts) {
     lookup: (hash: PaymentHash): InvoiceView => view(found(hash)),
     list: (labelPrefix: string, limit: number, after: string): InvoiceView[] => {
       expireDue();
-      const pending = pendingHtlcs(parts);
-      return rows.list(labelPrefix, limit, after).map((row) => view(row, pending));
+      return rows.list(labelPrefix, limit, after).map(view);
     },
     expireDue,
 

@@ -17,16 +17,18 @@ import { createLogger, type Logger } from '../log.js';
 import { connectBitcoind } from './chain/bitcoind.js';
 import { configSchema, type LnnodedConfig } from './config.js';
 import { EXIT_FATAL } from './ldk/turn.js';
-import { startNode } from './node.js';
-import { serve } from './rpc/server.js';
 import { lockDataDir, openDatabase } from './store/db.js';
 
+const USAGE = 'Usage: lnnoded --config FILE.toml   (any key also as LNNODED_SECTION__KEY in the environment)\n';
 const EXIT_USAGE = 2;
 const EXIT_HEAP = 75;
 
-function readConfig(): LnnodedConfig {
-  const { values } = parseArgs({ options: { config: { type: 'string' } } });
-  return loadConfig({ schema: configSchema, envPrefix: 'LNNODED', file: values.config, env: process.env });
+function readFlags(): { config?: string | undefined; help?: boolean | undefined } {
+  try {
+    return parseArgs({ options: { config: { type: 'string' }, help: { type: 'boolean', short: 'h' } } }).values;
+  } catch (cause) {
+    throw new SwapError('bad_config', `${cause instanceof Error ? cause.message : String(cause)}\n${USAGE}`, { cause });
+  }
 }
 
 function version(): string {
@@ -59,6 +61,8 @@ async function run(config: LnnodedConfig, log: Logger): Promise<number> {
     password: readSecretFile('bitcoind.password_file', bitcoind.password_file),
     caFile: bitcoind.ca_file,
   });
+  // LDK is large: a wrong configuration is refused before it is loaded.
+  const [{ startNode }, { serve }] = await Promise.all([import('./node.js'), import('./rpc/server.js')]);
   const db = openDatabase(join(settings.data_dir, 'lnnoded.sqlite'));
   const node = await startNode({
     db,
@@ -102,6 +106,7 @@ async function run(config: LnnodedConfig, log: Logger): Promise<number> {
       resolve();
     });
   });
+  node.releaseCallers();
   await rpc.stop();
   await node.stop();
   source.close();
@@ -114,7 +119,12 @@ async function main(): Promise<number> {
   process.umask(0o077);
   let log = createLogger('lnnoded');
   try {
-    const config = readConfig();
+    const flags = readFlags();
+    if (flags.help === true) {
+      process.stdout.write(USAGE);
+      return 0;
+    }
+    const config = loadConfig({ schema: configSchema, envPrefix: 'LNNODED', file: flags.config, env: process.env });
     log = createLogger('lnnoded', config.log.level);
     return await run(config, log);
   } catch (error) {

@@ -80,6 +80,8 @@ export type LnNode = {
   readonly keep: unknown;
   /** Offers a transaction to the full node again, now. */
   readonly repeat: (raw: Uint8Array) => Promise<void>;
+  /** Ends calls that wait for something. */
+  releaseCallers(): void;
   /** Ends connections and loops; the database is consistent with or without it. */
   stop(): Promise<void>;
 };
@@ -375,11 +377,14 @@ export async function startNode(options: NodeOptions): Promise<LnNode> {
     invoiceFeed: feed,
     repeat: source.broadcast,
     keep: [parts, keep],
+    releaseCallers: () => {
+      feed.close();
+      services.channels.stop();
+      services.payments.stop();
+    },
     stop: async () => {
       stopping.abort();
       for (const timer of timers) clearInterval(timer);
-      services.channels.stop();
-      services.payments.stop();
       services.peerBook.stop();
       await loop;
       await services.transport.stop();

@@ -4,7 +4,7 @@
  */
 import * as ldk from 'lightningdevkit';
 
-import { hex, paymentHash as paymentHashOf, type PaymentHash, type Pubkey } from '../core/units.js';
+import { hex, type PaymentHash, type Pubkey } from '../core/units.js';
 import type { Logger } from '../log.js';
 import { NodeError } from './errors.js';
 import { pendingHtlcs, type ChannelParts } from './ldk/htlcs.js';
@@ -172,17 +172,21 @@ function recentHash(payment: ldk.RecentPaymentDetails): string {
 function handOver(manager: ldk.ChannelManager, invoice: Payable, limits: PaymentLimits): string | undefined {
   const parsed = ldk.Bolt11Invoice.constructor_from_str(invoice.bolt11);
   if (!isOk(parsed)) throw new NodeError('invalid_argument', `bolt11: ${describe(errorOf(parsed))}`);
-  const parameters = ldk.UtilMethods.constructor_payment_parameters_from_invoice(
-    unwrap(parsed, ldk.Result_Bolt11InvoiceParseOrSemanticErrorZ_OK, 'invoice'),
-  );
+  const invoiceRead = unwrap(parsed, ldk.Result_Bolt11InvoiceParseOrSemanticErrorZ_OK, 'invoice');
+  const parameters = ldk.UtilMethods.constructor_payment_parameters_from_invoice(invoiceRead);
+  if (!isOk(parameters)) throw new NodeError('invalid_argument', 'bolt11: expected an amount');
   const triple = unwrap(
     parameters,
     ldk.Result_C3Tuple_ThirtyTwoBytesRecipientOnionFieldsRouteParametersZNoneZ_OK,
     'invoice',
   );
   const hash = triple.get_a();
-  if (paymentHashOf(hex(hash)) !== invoice.paymentHash) throw new Error('two readers of one invoice disagree');
   const route = triple.get_c();
+  const isSame =
+    hex(hash) === invoice.paymentHash &&
+    hex(invoiceRead.get_payee_pub_key()) === invoice.payee &&
+    route.get_final_value_msat() === invoice.amountMsat;
+  if (!isSame) throw new NodeError('invalid_argument', 'bolt11: two readers of one invoice disagree');
   route.set_max_total_routing_fee_msat(ldk.Option_u64Z.constructor_some(limits.maxFeeMsat));
   const payee = route.get_payment_params();
   payee.set_max_total_cltv_expiry_delta(limits.maxTotalCltvDelta);

@@ -11,7 +11,8 @@ import type { PeerRows } from './store/peers.js';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const FIRST_RETRY_MS = 100;
-const MAX_RETRY_MS = 60_000;
+const RETRY_FACTOR = 1.5;
+const MAX_RETRY_MS = 10_000;
 
 export type PeerBookParts = {
   readonly rows: PeerRows;
@@ -75,7 +76,7 @@ export function makePeerBook({ rows, turns, transport, isConnected, log }: PeerB
     const jitter = 0.75 + Math.random() / 2;
     retry.timer = setTimeout(() => {
       retry.timer = undefined;
-      retry.delayMs = Math.min(retry.delayMs * 2, MAX_RETRY_MS);
+      retry.delayMs = Math.min(retry.delayMs * RETRY_FACTOR, MAX_RETRY_MS);
       if (isConnected(nodeId)) return;
       dial(nodeId, address).catch((error: unknown) => {
         log.debug({ err: error, nodeId }, 'reconnect');

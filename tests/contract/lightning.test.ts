@@ -14,8 +14,8 @@ let other: LightningNode;
 
 beforeAll(async () => {
   world = await startLightningWorld(['payer', 'payee', 'other']);
-  await world.openChannel('payer', 'payee', 2_000_000n, 500_000_000n);
-  await world.openChannel('other', 'payee', 1_000_000n, 0n);
+  await world.openChannel({ from: 'payer', to: 'payee', capacitySats: 2_000_000n, pushMsat: 500_000_000n });
+  await world.openChannel({ from: 'other', to: 'payee', capacitySats: 1_000_000n, isAnnounced: true });
   payer = world.peer('payer').port;
   payee = world.peer('payee').port;
   other = world.peer('other').port;
@@ -242,6 +242,16 @@ describe('settle and cancel', () => {
     expect(expired).toMatchObject({ cancelReason: 'EXPIRED', expiresAt: invoice.expiresAt });
     expect(Date.now() / 1000).toBeGreaterThanOrEqual(invoice.expiresAt);
     await expect(payer.pay(payRequest(invoice.bolt11))).rejects.toMatchObject(unavailable);
+  });
+  it('a payment that arrives after the expiry is given back', async () => {
+    const { invoice, paymentHash } = await newInvoice({ expirySecs: 1 });
+    const { process } = world.peer('payee');
+    process.freeze(true);
+    const payment = payer.pay(payRequest(invoice.bolt11));
+    await eventually('expiry', () => Date.now() / 1000 > invoice.expiresAt);
+    process.freeze(false);
+    expect(await payment).toMatchObject({ state: 'FAILED' });
+    expect(await inState(paymentHash, 'CANCELED')).toMatchObject({ cancelReason: 'EXPIRED', heldMsat: 0n });
   });
   it('a held payment outlives the expiry of its invoice', async () => {
     const { invoice, paymentHash, preimage } = await newInvoice({ expirySecs: 2 });

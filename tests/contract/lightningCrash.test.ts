@@ -16,7 +16,7 @@ let payee: Peer;
 
 beforeAll(async () => {
   world = await startLightningWorld(['payer', 'payee']);
-  await world.openChannel('payer', 'payee', 5_000_000n, 0n);
+  await world.openChannel({ from: 'payer', to: 'payee', capacitySats: 5_000_000n });
   payer = world.peer('payer');
   payee = world.peer('payee');
 });

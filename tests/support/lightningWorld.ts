@@ -30,15 +30,29 @@ export type Peer = {
   client: NodeClient;
 };
 
+export type ChannelOptions = {
+  readonly from: string;
+  readonly to: string;
+  readonly capacitySats: bigint;
+  readonly pushMsat?: bigint;
+  readonly isAnnounced?: boolean;
+};
+
 export type LightningWorld = {
   readonly chain: BitcoinChain;
   peer(name: string): Peer;
   /** Opens a channel and waits until both sides can use it. */
-  openChannel(from: string, to: string, capacitySats: bigint, pushMsat: bigint): Promise<void>;
+  openChannel(options: ChannelOptions): Promise<void>;
+  /** Ends a node the way of the signal. */
+  halt(name: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
+  /** Starts a halted node again. */
+  resume(name: string): Promise<void>;
   /** Ends a node the way of the signal and starts it again. */
   restart(name: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
   /** Waits until every channel of every running node is usable. */
   allUsable(): Promise<void>;
+  /** Waits until the running nodes are at the tip. */
+  caughtUp(): Promise<unknown>;
   /** Mines and waits until the nodes have seen it. */
   mine(blocks: number): Promise<void>;
   close(): Promise<void>;
@@ -54,6 +68,7 @@ export async function startLightningWorld(names: readonly string[]): Promise<Lig
   const rpc = await listenBitcoinRpc(chain, { host: '127.0.0.1', port: 0, ...login });
   const bitcoind = { url: `http://127.0.0.1:${rpc.port}`, ...login };
   const peers = new Map<string, Peer>();
+  const halted = new Set<string>();
   const closers = new Map<string, () => void>();
   const log = createLogger('test', 'silent');
 
@@ -82,9 +97,19 @@ export async function startLightningWorld(names: readonly string[]): Promise<Lig
     if (found === undefined) throw new Error(`no node ${name}`);
     return found;
   };
+  const running = (): Peer[] => [...peers].filter(([name]) => !halted.has(name)).map(([, found]) => found);
+  const halt = async (name: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> => {
+    closers.get(name)?.();
+    halted.add(name);
+    await peer(name).process.stop(signal);
+  };
+  const resume = async (name: string): Promise<void> => {
+    await start(name, peer(name).process);
+    halted.delete(name);
+  };
   const caughtUp = (): Promise<unknown> =>
     Promise.all(
-      [...peers.values()].map(({ client }) =>
+      running().map(({ client }) =>
         eventually('nodes at the tip', async () => {
           const { blockHeight } = await client.getNodeInfo({}).catch(() => ({ blockHeight: -1 }));
           return blockHeight === chain.tip.height;
@@ -92,7 +117,7 @@ export async function startLightningWorld(names: readonly string[]): Promise<Lig
       ),
     );
   const allUsable = async (): Promise<void> => {
-    for (const { client } of peers.values()) {
+    for (const { client } of running()) {
       await eventually('usable channels', async () => {
         const { channels } = await client.listChannels({});
         return channels.every(({ isUsable }) => isUsable);
@@ -108,14 +133,15 @@ export async function startLightningWorld(names: readonly string[]): Promise<Lig
       chain.mine(blocks);
       await caughtUp();
     },
-    openChannel: async (from, to, capacitySats, pushMsat) => {
+    caughtUp,
+    openChannel: async ({ from, to, capacitySats, pushMsat = 0n, isAnnounced = false }) => {
       const [opener, acceptor] = [peer(from), peer(to)];
       const { address } = await opener.client.newAddress({});
       chain.faucet(address, capacitySats + 100_000n);
       chain.mine(1);
       await eventually('coins', async () => (await opener.client.walletBalance({})).confirmedSats >= capacitySats);
       await opener.client.connectPeer({ nodeId: idOf(acceptor), address: acceptor.process.ready.p2p });
-      await opener.client.openChannel({ nodeId: idOf(acceptor), capacitySats, pushMsat, isAnnounced: false });
+      await opener.client.openChannel({ nodeId: idOf(acceptor), capacitySats, pushMsat, isAnnounced });
       chain.mine(6);
       await caughtUp();
       await eventually('the channel at the other side', async () => {
@@ -124,11 +150,11 @@ export async function startLightningWorld(names: readonly string[]): Promise<Lig
       });
       await allUsable();
     },
+    halt,
+    resume,
     restart: async (name, signal) => {
-      const { process } = peer(name);
-      closers.get(name)?.();
-      await process.stop(signal);
-      await start(name, process);
+      await halt(name, signal);
+      await resume(name);
     },
     close: async () => {
       for (const close of closers.values()) close();

@@ -61,7 +61,7 @@ min_funding_depth = 1
 forward_to_private_channels = true
 min_invoice_expiry_secs = 1
 [log]
-level = "warn"
+level = "error"
 `,
     );
   }
@@ -104,8 +104,13 @@ level = "warn"
     return child.exitCode;
   }
 
+  /** Stops the process in its tracks, or lets it go on. */
+  freeze(isFrozen: boolean): void {
+    this.#child?.kill(isFrozen ? 'SIGSTOP' : 'SIGCONT');
+  }
+
   /** A gRPC client with the node's token. */
-  connect(): { client: Client<typeof LightningNodeServiceDefinition>; close(): void } {
+  connect(): { readonly client: Client<typeof LightningNodeServiceDefinition>; readonly close: () => void } {
     const channel = createChannel(this.ready.grpc);
     const token = readFileSync(this.tokenFile, 'utf8').trim();
     const metadata = Metadata({ authorization: `Bearer ${token}` });

@@ -11,8 +11,8 @@ import { assertFollows, parseHeader, workOf, type Header, type Network } from '.
 
 /** A deeper reorg is an alarm, not a routine. */
 const MAX_REORG = 144;
-/** Headers asked for at once while the chain is unknown; about two months. */
-const MAX_BEHIND = 10_000;
+/** A node that slept longer has to start anew; about a year of Bitcoin. */
+const MAX_BEHIND = 50_000;
 /** Blocks fetched in parallel. */
 const PREFETCH = 8;
 const SYNC_FRESHNESS_MS = 60_000;

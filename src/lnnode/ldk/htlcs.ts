@@ -4,6 +4,7 @@ import * as ldk from 'lightningdevkit';
 import { hex, pubkey } from '../../core/units.js';
 import type { RouteHint } from '../bolt11.js';
 import { flag, isAbsent, some } from './result.js';
+import type { Turns } from './turn.js';
 
 /** The parts of LDK that know about channels. */
 export type ChannelParts = {
@@ -41,6 +42,19 @@ export function pendingHtlcs({ manager, chainMonitor }: ChannelParts): PendingHt
     }
   }
   return { hashes, isAnyUnnamed };
+}
+
+/** The same, remembered until the next turn; for callers outside of turns. */
+export function rememberedHtlcs(parts: ChannelParts, turns: Turns): () => PendingHtlcs {
+  let at = -1;
+  let last: PendingHtlcs = { hashes: new Set(), isAnyUnnamed: false };
+  return () => {
+    if (at !== turns.count()) {
+      at = turns.count();
+      last = pendingHtlcs(parts);
+    }
+    return last;
+  };
 }
 
 /** At most this many hints: each makes the invoice 90 characters longer. */

@@ -39,6 +39,7 @@ export function makeTurns(db: Database, log: Logger) {
   let isOpen = false;
   let isDirty = false;
   let isStopped = false;
+  let count = 0;
   const effects: (() => void)[] = [];
 
   const settle = (): void => {
@@ -76,6 +77,7 @@ export function makeTurns(db: Database, log: Logger) {
       if (isOpen) return body();
       if (isStopped) throw new NodeError('shutting_down', 'the node is shutting down');
       isOpen = true;
+      count += 1;
       let outcome;
       try {
         outcome = transaction(body);
@@ -105,6 +107,8 @@ export function makeTurns(db: Database, log: Logger) {
         die(log, what, error);
       }
     },
+    /** Grows with every turn; between two turns nothing in LDK changes. */
+    count: (): number => count,
     isStopped: (): boolean => isStopped,
     stop: (): void => {
       isStopped = true;

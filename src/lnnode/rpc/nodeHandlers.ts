@@ -55,6 +55,7 @@ export function nodeHandlers(parts: HandlerParts): Pick<LightningNodeServiceImpl
     },
     connectPeer: async (request) => {
       const { nodeId, address } = parse(connectSchema, request);
+      if (nodeId === node.nodeId) throw new NodeError('invalid_argument', 'node_id: expected a peer, found ourselves');
       await node.peerBook.connect(nodeId, address);
       return {};
     },
