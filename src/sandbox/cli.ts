@@ -132,7 +132,7 @@ function addMoneyCommands(program: Command): void {
     .action(async (address: string, amount: string, asset: string | undefined, options: CommonOptions) => {
       await ask(options, { command: 'faucet', address, amount, asset });
     });
-  command(program, 'issue', 'Issues a new asset, all of it to the faucet.')
+  command(program, 'issue', 'Issues a new asset, all of it to the faucet; the seller offers it when it starts next.')
     .argument('<ticker>', 'short name, e.g. GOLD')
     .argument('<amount>', 'whole units')
     .argument('[precision]', 'decimal places, 0 to 8', integer(0, 8), 8)

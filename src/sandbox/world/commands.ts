@@ -2,7 +2,7 @@
 import { PROCESS_NAMES, type ControlRequest, type ControlResult } from '../control.js';
 import { WorldError } from '../problem.js';
 import { BITCOIN_PRECISION, formatUnits, parseUnits } from '../units.js';
-import { issueAsset, saveState, startProgram, type World, writeWorldFile } from './world.js';
+import { issueAsset, startProgram, type World, writeWorldFile } from './world.js';
 
 const BITCOIN_ADDRESS = /^(bcrt1|[2mn])/i;
 const LBTC = 'L-BTC';
@@ -125,7 +125,6 @@ function issue(world: World, { ticker, amount, precision }: RequestOf<'issue'>):
     throw new WorldError('invalid_argument', `ticker: expected a new one, found "${ticker}", which exists`);
   }
   const asset = issueAsset(world, ticker, amount, precision);
-  saveState(world);
   writeWorldFile(world);
   return { asset_id: asset.id, ...amountFields(ticker, parseUnits(amount, precision), precision) };
 }

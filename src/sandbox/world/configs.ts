@@ -11,7 +11,7 @@ import { randomSecret, readOrCreate, type WorldAsset, writePrivateFile } from '.
 import { HOST, type Layout, type Ports, programDir } from './layout.js';
 
 export const BITCOIN_RPC_USER = 'sandbox';
-const WRITTEN_BY = '# Written by the sandbox at every start; changes are lost.\n';
+const WRITTEN_BY = '# Written by the sandbox; changes are lost when it starts again.\n';
 /** How often a node looks for blocks: they come in bursts here. */
 const POLL_MS = 100;
 
@@ -47,6 +47,24 @@ export function writeLnnodeFiles(layout: Layout, side: 'seller' | 'buyer', ports
   return { config, tokenFile };
 }
 
+/** Paths of the seller daemon. `tokenFile` is the admin's. */
+export type SellerFiles = ProgramFiles & {
+  readonly database: string;
+  readonly bundles: string;
+  readonly mnemonicFile: string;
+};
+
+/** Makes the folder, wallet words and admin token of the seller. */
+export function writeSellerSecrets(layout: Layout): SellerFiles {
+  const dir = programDir(layout, 'swapd');
+  const bundles = join(dir, 'bundles');
+  mkdirSync(bundles, { recursive: true, mode: 0o700 });
+  const [mnemonicFile, tokenFile] = [join(dir, 'mnemonic'), join(dir, 'admin.token')];
+  readOrCreate(mnemonicFile, () => generateMnemonic());
+  readOrCreate(tokenFile, randomSecret);
+  return { config: join(dir, 'swapd.toml'), tokenFile, database: join(dir, 'swapd.sqlite'), bundles, mnemonicFile };
+}
+
 /** What the seller sells, and from where it pays. */
 export type SellerSetup = {
   readonly ports: Ports;
@@ -55,32 +73,20 @@ export type SellerSetup = {
   readonly policyAsset: string;
 };
 
-/** Paths of the seller daemon. `tokenFile` is the admin's. */
-export type SellerFiles = ProgramFiles & { readonly database: string };
-
-/** Writes the config, wallet words and admin token of the seller. */
-export function writeSellerFiles(layout: Layout, setup: SellerSetup): SellerFiles {
-  const dir = programDir(layout, 'swapd');
-  const bundles = join(dir, 'bundles');
-  mkdirSync(bundles, { recursive: true, mode: 0o700 });
-  const [mnemonicFile, tokenFile] = [join(dir, 'mnemonic'), join(dir, 'admin.token')];
-  readOrCreate(mnemonicFile, () => generateMnemonic());
-  readOrCreate(tokenFile, randomSecret);
+/** The text of the seller's configuration. */
+export function sellerConfig(files: SellerFiles, setup: SellerSetup): string {
   const { ports } = setup;
-  const database = join(dir, 'swapd.sqlite');
-  const config = join(dir, 'swapd.toml');
   const text = stringify({
     grpc: { listen: address(ports.swapd_grpc), auth: 'none' },
-    admin: { listen: address(ports.swapd_admin), token_file: tokenFile },
+    admin: { listen: address(ports.swapd_admin), token_file: files.tokenFile },
     network: { name: 'regtest' },
     electrum: { servers: [`tcp://${address(ports.electrum)}`] },
     lightning: { backend: 'lnnoded', address: address(ports.seller_grpc), token_file: setup.lnnodeTokenFile },
-    wallet: { mnemonic_file: mnemonicFile },
-    database: { path: database, bundle_dir: bundles },
+    wallet: { mnemonic_file: files.mnemonicFile },
+    database: { path: files.database, bundle_dir: files.bundles },
     offer: offers(setup),
   });
-  writePrivateFile(config, WRITTEN_BY + text);
-  return { config, tokenFile, database };
+  return WRITTEN_BY + text;
 }
 
 /** Ten whole units are the least that is sold, a thousand the most; one costs 1000 sat whatever its decimals. */

@@ -11,7 +11,7 @@ import { listenControl } from '../control.js';
 import { WorldError } from '../problem.js';
 import { openChains } from './chains.js';
 import { runCommand } from './commands.js';
-import { writeLnnodeFiles, writeSellerFiles } from './configs.js';
+import { writeLnnodeFiles, writeSellerSecrets } from './configs.js';
 import { randomSecret, readOrCreate, readState } from './files.js';
 import { HOST, type Layout, layoutOf, PORT_NAMES } from './layout.js';
 import { joinNodes, type NodeEndpoint } from './lightning.js';
@@ -19,7 +19,15 @@ import { lockWorld } from './lock.js';
 import { Miner } from './miner.js';
 import { choosePorts } from './ports.js';
 import { type AllFiles, programsOf } from './programs.js';
-import { DEMO_ASSET, issueAsset, saveState, startProgram, type World, writeWorldFile } from './world.js';
+import {
+  DEMO_ASSET,
+  issueAsset,
+  saveState,
+  startProgram,
+  type World,
+  writeSellerConfig,
+  writeWorldFile,
+} from './world.js';
 
 export type WorldOptions = {
   /** Absolute path of the folder. */
@@ -85,7 +93,7 @@ function makeFolders({ dir, chains, logs }: Layout): void {
 }
 
 /** Opens the chains and prepares the programs; starts none. */
-async function assemble(layout: Layout, options: WorldOptions, undo: (() => void | Promise<void>)[]): Promise<World> {
+async function assemble(layout: Layout, options: WorldOptions, undo: Undo): Promise<World> {
   const state = readState(layout.stateFile);
   const ports = await choosePorts(PORT_NAMES, state.ports);
   state.ports = ports;
@@ -94,10 +102,11 @@ async function assemble(layout: Layout, options: WorldOptions, undo: (() => void
     options.report(`Bitcoin JSON-RPC: ${errorChain(error)}`);
   });
   undo.push(() => chains.close());
-  if (state.assets[DEMO_ASSET.ticker] === undefined) {
-    issueAsset({ chains, state }, DEMO_ASSET.ticker, DEMO_ASSET.supply, DEMO_ASSET.precision);
-  }
-  const files = writeAllFiles(layout, { ports, state, chains });
+  const files: AllFiles = {
+    seller: writeLnnodeFiles(layout, 'seller', ports),
+    buyer: writeLnnodeFiles(layout, 'buyer', ports),
+    swapd: writeSellerSecrets(layout),
+  };
   const programs = programsOf(layout, files, {
     onDeath: options.report,
     onPid: () => {
@@ -116,28 +125,26 @@ async function assemble(layout: Layout, options: WorldOptions, undo: (() => void
   return world;
 }
 
-function writeAllFiles(layout: Layout, { ports, state, chains }: Pick<World, 'ports' | 'state' | 'chains'>): AllFiles {
-  const seller = writeLnnodeFiles(layout, 'seller', ports);
-  const buyer = writeLnnodeFiles(layout, 'buyer', ports);
-  const swapd = writeSellerFiles(layout, {
-    ports,
-    lnnodeTokenFile: seller.tokenFile,
-    assets: state.assets,
-    policyAsset: chains.liquid.policyAsset,
-  });
-  return { seller, buyer, swapd };
-}
-
 /** The nodes first, side by side; then the channel and the seller, side by side. */
 async function startAll(world: World, { withSwapd, report }: WorldOptions): Promise<void> {
   report('starting two Lightning nodes');
-  await Promise.all([startProgram(world, 'lnnoded-seller'), startProgram(world, 'lnnoded-buyer')]);
+  const nodes = Promise.all([startProgram(world, 'lnnoded-seller'), startProgram(world, 'lnnoded-buyer')]);
+  nodes.catch(() => undefined); // awaited below; the asset is made while the nodes load
+  prepareSeller(world);
+  await nodes;
   saveState(world);
   report(withSwapd ? 'opening the channel, starting the seller' : 'opening the channel');
   await Promise.all([
     joinNodes(world.chains.bitcoin, endpointOf(world, 'seller'), endpointOf(world, 'buyer')),
     ...(withSwapd ? [startProgram(world, 'swapd')] : []),
   ]);
+}
+
+/** The asset for sale, and the seller's configuration. */
+function prepareSeller(world: World): void {
+  const { ticker, supply, precision } = DEMO_ASSET;
+  if (world.state.assets[ticker] === undefined) issueAsset(world, ticker, supply, precision);
+  else writeSellerConfig(world);
 }
 
 function endpointOf({ ports, files, state }: World, side: 'seller' | 'buyer'): NodeEndpoint {

@@ -2,7 +2,7 @@
 import type { ProcessName } from '../control.js';
 import { BITCOIN_PRECISION, parseUnits } from '../units.js';
 import type { Chains } from './chains.js';
-import { BITCOIN_RPC_USER } from './configs.js';
+import { BITCOIN_RPC_USER, sellerConfig } from './configs.js';
 import { type WorldAsset, type WorldState, writePrivateFile } from './files.js';
 import { HOST, type Layout, type Ports, programDir } from './layout.js';
 import type { Miner } from './miner.js';
@@ -32,18 +32,26 @@ export function saveState({ layout, state }: World): void {
   writePrivateFile(layout.stateFile, `${JSON.stringify(state, undefined, 2)}\n`);
 }
 
-/** Issues an asset into the faucet, in a block at once. A ticker that is taken is replaced by the new asset. */
-export function issueAsset(
-  world: Pick<World, 'chains' | 'state'>,
-  ticker: string,
-  supply: string,
-  precision: number,
-): WorldAsset {
+/** Issues an asset into the faucet, in a block at once; the seller offers it when it starts next. */
+export function issueAsset(world: World, ticker: string, supply: string, precision: number): WorldAsset {
   const { liquid } = world.chains;
   const asset = { id: liquid.issue({ ticker, precision, amount: parseUnits(supply, precision) }), precision };
   liquid.mine(1);
   world.state.assets[ticker] = asset;
+  saveState(world);
+  writeSellerConfig(world);
   return asset;
+}
+
+/** Writes the seller's configuration for the assets and ports of now. */
+export function writeSellerConfig({ files, ports, state, chains }: World): void {
+  const setup = {
+    ports,
+    lnnodeTokenFile: files.seller.tokenFile,
+    assets: state.assets,
+    policyAsset: chains.liquid.policyAsset,
+  };
+  writePrivateFile(files.swapd.config, sellerConfig(files.swapd, setup));
 }
 
 /** Starts a program and waits until it serves; the seller gets its stock when it starts for the first time. */
