@@ -42,7 +42,7 @@ export type SwapState = (typeof SWAP_STATES)[number];
 export type PaymentStatus = 'NONE' | 'OPEN' | 'HELD' | 'SETTLING' | 'SETTLED' | 'CANCELING' | 'CANCELED';
 
 /** What is known from the first commit on. */
-export type SwapBase = {
+type SwapBase = {
   readonly id: SwapId;
   readonly principal: string;
   /** UUID of the request that made it. */
@@ -80,7 +80,7 @@ export type SwapBase = {
 };
 
 /** Known once the node made the invoice. */
-export type Invoiced = { readonly bolt11: string; readonly invoiceExpiresAt: UnixSecs };
+type Invoiced = { readonly bolt11: string; readonly invoiceExpiresAt: UnixSecs };
 
 /** Known once the funding is signed. */
 export type FundingFacts = {

@@ -16,7 +16,7 @@ import { inBackground } from './loop.js';
 import type { Reconciler } from './reconcile.js';
 
 /** Applies the tip rule to a tip that just arrived and remembers it if it passed. */
-export function acceptTip(ctx: EngineContext, tip: Tip): void {
+function acceptTip(ctx: EngineContext, tip: Tip): void {
   const last = findAcceptedTip(ctx.store);
   const now = ctx.now();
   const verdict = judgeTips({

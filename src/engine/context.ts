@@ -15,7 +15,7 @@ import type { Store } from '../store/db.js';
 import type { Mutex } from './mutex.js';
 
 /** What the watchers found last. Everything money-relevant is looked up again before it is used. */
-export type Health = {
+type Health = {
   tip: Tip | undefined;
   /** Why the tip rule does not hold; undefined while it does. */
   degradedReason: string | undefined;

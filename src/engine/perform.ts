@@ -52,7 +52,7 @@ export async function perform(ctx: EngineContext, swap: Swap, duty: Exclude<Duty
 }
 
 /** Commits an event; with an alarm new business is paused in the same commit. */
-export function record(ctx: EngineContext, swap: Swap, event: SwapEvent, alarm?: string): Swap {
+function record(ctx: EngineContext, swap: Swap, event: SwapEvent, alarm?: string): Swap {
   const next = ctx.store.tx(() => {
     if (alarm !== undefined)
       raiseAlarm(ctx, `swap ${swap.id}: ${alarm}`, (reason) => {

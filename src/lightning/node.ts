@@ -20,7 +20,7 @@ export type NodeInfo = {
 };
 
 /** OPEN unpaid, HELD a complete payment waits for settle or cancel, SETTLED taken, CANCELED refused for ever. */
-export type InvoiceState = 'OPEN' | 'HELD' | 'SETTLED' | 'CANCELED';
+type InvoiceState = 'OPEN' | 'HELD' | 'SETTLED' | 'CANCELED';
 
 /** A hold invoice as the node sees it. */
 export type HoldInvoice = {
@@ -68,7 +68,7 @@ export type PayRequest = {
   readonly timeoutSecs: number;
 };
 
-export interface LightningNode {
+export type LightningNode = {
   getInfo(): Promise<NodeInfo>;
   /** What could be received right now over usable channels, msat. */
   inboundCapacityMsat(): Promise<Msat>;
@@ -93,4 +93,4 @@ export interface LightningNode {
   lookupPayment(paymentHash: PaymentHash): Promise<PaymentResult | undefined>;
   /** Frees the connection. */
   close(): void;
-}
+};

@@ -40,7 +40,7 @@ export type ChainChange =
   | { readonly kind: 'connected' }
   | { readonly kind: 'disconnected' };
 
-export interface LiquidChain {
+export type LiquidChain = {
   /** Hash of block 0 as served. */
   genesisHash(): Promise<BlockHash>;
   /** The present tip; its header was parsed and carries the height. */
@@ -66,7 +66,7 @@ export interface LiquidChain {
   /** Calls the listener on every change until the returned function is called. The listener must not throw. */
   onChange(listener: (change: ChainChange) => void): () => void;
   close(): void;
-}
+};
 
 /**
  * Confirmations of a history entry: tip - height + 1 if 0 < height <= tip, else 0 (a height above the tip is a lie).

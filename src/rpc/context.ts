@@ -5,7 +5,7 @@ import type { EngineContext } from '../engine/context.js';
 import type { Reconciler } from '../engine/reconcile.js';
 import type { ConfiguredOffer } from './offers.js';
 
-export type Limits = {
+type Limits = {
   readonly maxInflightSwaps: number;
   readonly maxOpenUnpaidPerPrincipal: number;
   readonly maxAssetSharePerPrincipalPpm: number;

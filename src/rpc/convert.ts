@@ -55,7 +55,7 @@ export async function toSwapMessage(ctx: RpcContext, swap: Swap): Promise<SwapMe
 }
 
 /** The invoice is shown from the moment the funding is deep enough until it can no longer be paid. */
-export function isInvoiceVisible(swap: Swap): boolean {
+function isInvoiceVisible(swap: Swap): boolean {
   return swap.state === 'FUNDED' && (swap.payment === 'OPEN' || swap.payment === 'HELD');
 }
 

@@ -27,8 +27,8 @@ function branded<In, Out>(brand: (value: In) => Out) {
 
 /** An asset id: 32 bytes, internal byte order. */
 export const assetField = bytes(32).transform(branded((value: Uint8Array): AssetId => assetId(displayHex(value))));
-export const quoteIdField = bytes(16).transform((value) => quoteId(hex(value)));
-export const swapIdField = bytes(16).transform((value) => swapId(hex(value)));
+const quoteIdField = bytes(16).transform((value) => quoteId(hex(value)));
+const swapIdField = bytes(16).transform((value) => swapId(hex(value)));
 export const amountField = z
   .bigint()
   .positive('expected at least 1')

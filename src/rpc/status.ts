@@ -37,7 +37,7 @@ export const STATUS_OF_CODE = {
 } as const satisfies Record<ErrorCode, Status>;
 
 /** Trailing metadata key of the machine code. */
-export const ERROR_CODE_KEY = 'swap-error-code';
+const ERROR_CODE_KEY = 'swap-error-code';
 
 /** Turns what a handler throws into a gRPC status. Anything unknown is a bug: logged, and hidden from the caller. */
 export function errorMiddleware(log: Logger): ServerMiddleware {

@@ -108,7 +108,7 @@ export function openSellerNode(world: TestWorld): LightningNode {
 }
 
 /** Id of the demo asset. */
-export function demoAsset(world: TestWorld): AssetId {
+function demoAsset(world: TestWorld): AssetId {
   const asset = world.file().assets['USDT'];
   if (asset === undefined) throw new Error('the world has no USDT');
   return assetId(asset.id);
