@@ -2,7 +2,7 @@
 import { htlcWitnessScript, hashPreimage } from '../../src/core/htlc.js';
 import type { Facts, HtlcReport, InvoiceReport, SpendReport } from '../../src/core/duty.js';
 import type { FundedSwap, FundingFacts, PaymentStatus, Swap, SwapEvent, SwapState } from '../../src/core/swap.js';
-import { PAYMENT_MOVES, SWAP_STATES } from '../../src/core/swap.js';
+import { apply, PAYMENT_MOVES, SWAP_STATES } from '../../src/core/swap.js';
 import {
   assetAmount,
   assetId,
@@ -143,6 +143,39 @@ export const EVENTS: readonly SwapEvent[] = [
   { kind: 'payment_canceled', reason: 'canceled' },
   { kind: 'preimage_released' },
 ];
+
+function tryApply(swap: Swap, event: SwapEvent): Swap | undefined {
+  try {
+    return apply(swap, event);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Shortest ways from INTENT to every pair of state and payment status that can be reached. */
+export function allPaths(
+  start: Intent = intent,
+): readonly { readonly events: readonly SwapEvent[]; readonly end: Swap }[] {
+  const keyOf = (swap: Swap): string => `${swap.state} ${swap.payment} ${swap.isPreimageReleased ? 1 : 0}`;
+  const paths: { events: SwapEvent[]; end: Swap }[] = [{ events: [], end: start }];
+  const seen = new Set([keyOf(start)]);
+  for (const { events, end } of paths) {
+    for (const event of EVENTS) {
+      const next = tryApply(end, event);
+      if (next === undefined || seen.has(keyOf(next))) continue;
+      seen.add(keyOf(next));
+      paths.push({ events: [...events, event], end: next }); // the loop reaches it later
+    }
+  }
+  return paths;
+}
+
+/** The shortest way to that pair. */
+export function pathTo(state: SwapState, payment: PaymentStatus): readonly SwapEvent[] {
+  const path = allPaths().find(({ end }) => end.state === state && end.payment === payment);
+  if (path === undefined) throw new Error(`no way leads to ${state} ${payment}`);
+  return path.events;
+}
 
 /** What the node reports; its claim deadline is far away. */
 export const report = (state: InvoiceReport['state'], over: Partial<InvoiceReport> = {}): InvoiceReport => ({
