@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
 
 import { ServerCredentials } from '@grpc/grpc-js';
 import { Command } from 'commander';
@@ -30,6 +31,7 @@ import { createMnemonicFile, readMnemonicFile } from './liquid/walletFile.js';
 import { createLogger, type Logger } from './log.js';
 import { tokenHash } from './rpc/auth.js';
 import type { RpcContext } from './rpc/context.js';
+import { currentOffers } from './rpc/offers.js';
 import { adminServer, buyerServer, drain, type Listener } from './rpc/server.js';
 import { Store } from './store/db.js';
 import { deletePrincipal, findWalletOutput, savePrincipal, saveWalletOutput } from './store/meta.js';
@@ -227,6 +229,19 @@ function credentialsOf({ grpc }: SwapdConfig): ServerCredentials {
   return ServerCredentials.createSsl(null, [pair], false);
 }
 
+/** The operator's live changes win over the file; a difference is told once, at start. */
+function logOfferChanges(ctx: RpcContext): void {
+  currentOffers(ctx).forEach((offer, i) => {
+    const configured = ctx.offers[i];
+    if (configured === undefined || isDeepStrictEqual(offer, configured)) return;
+    const { ticker, priceMsatNumerator, priceDenominator } = offer;
+    ctx.log.warn(
+      { ticker, priceMsatNumerator: priceMsatNumerator.toString(), priceDenominator: priceDenominator.toString() },
+      'this offer was changed by "swap admin offer set"; the values of the configuration do not count',
+    );
+  });
+}
+
 async function run(options: Options): Promise<void> {
   const config = readConfig(options);
   const checked = checkConfig(config);
@@ -237,6 +252,7 @@ async function run(options: Options): Promise<void> {
   const { ctx, close } = await wire(config, checked, log);
   const reconciler = createReconciler(ctx);
   const rpc = rpcContext(ctx, { config, checked, reconciler });
+  logOfferChanges(rpc);
   const buyers = buyerServer(rpc, { auth: config.grpc.auth });
   const operator = adminServer(rpc, { token: adminToken });
   const stop = new AbortController();

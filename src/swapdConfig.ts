@@ -45,14 +45,14 @@ const offerSchema = z.strictObject({
 export const swapdSchema = z.strictObject({
   grpc: z
     .strictObject({
-      listen: hostPort.default('127.0.0.1:9735'),
+      listen: hostPort.default('127.0.0.1:9835'),
       tls_cert_file: z.string().optional(),
       tls_key_file: z.string().optional(),
       auth: z.enum(['tokens', 'none'], 'tokens or none').default('tokens'),
     })
     .prefault({}),
   admin: z.strictObject({
-    listen: z.union([hostPort, z.string().startsWith('unix:')], 'host:port or unix:PATH').default('127.0.0.1:9736'),
+    listen: z.union([hostPort, z.string().startsWith('unix:')], 'host:port or unix:PATH').default('127.0.0.1:9836'),
     token_file: z.string().min(1, 'a file name'),
   }),
   network: z.strictObject({

@@ -3,7 +3,7 @@ import { p2wshScriptPubKey } from '../core/htlc.js';
 import { isFunded } from '../core/swap.js';
 import { judgeTips } from '../core/tipRule.js';
 import { hex, type SwapId } from '../core/units.js';
-import { errorChain } from '../errors.js';
+import { errorChain, SwapError } from '../errors.js';
 import type { Tip } from '../liquid/chain.js';
 import { findAcceptedTip, saveAcceptedTip } from '../store/meta.js';
 import { findSwap, openSwapIds } from '../store/swaps.js';
@@ -46,7 +46,8 @@ export async function sweepChain(ctx: EngineContext, reconciler: Reconciler): Pr
     acceptTip(ctx, tip); // only now, so that nobody counts an inventory that was not scanned
     await rebroadcastWalletTxs(ctx);
   } catch (error) {
-    ctx.health.degradedReason ??= 'the Electrum server does not answer';
+    const isServerAway = error instanceof SwapError && error.code === 'chain_unavailable';
+    if (isServerAway) ctx.health.degradedReason ??= 'the Electrum server does not answer';
     ctx.log.warn({ cause: errorChain(error) }, 'chain sweep failed');
   }
   await reconciler.reconcileAll();

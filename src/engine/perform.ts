@@ -8,7 +8,7 @@ import { errorChain, SwapError } from '../errors.js';
 import type { HoldInvoice } from '../lightning/node.js';
 import { savePause } from '../store/meta.js';
 import { moveSwap } from '../store/swaps.js';
-import { findSwapTx, type TxKind } from '../store/txs.js';
+import { findSwapTx, markSwapTxsFinal, type TxKind } from '../store/txs.js';
 import { writeBundle } from './bundle.js';
 import { invoiceLabel, raiseAlarm, type EngineContext } from './context.js';
 import { fund } from './fund.js';
@@ -58,6 +58,7 @@ function record(ctx: EngineContext, swap: Swap, event: SwapEvent, alarm?: string
       raiseAlarm(ctx, `swap ${swap.id}: ${alarm}`, (reason) => {
         savePause(ctx.store, reason);
       });
+    if (event.kind === 'claim_final' || event.kind === 'refund_final') markSwapTxsFinal(ctx.store, swap.id);
     return moveSwap(ctx.store, swap, event, ctx.now());
   });
   ctx.log.info(

@@ -3,37 +3,34 @@ import { createHash } from 'node:crypto';
 
 import { hashPreimage, pubkeyHash } from '../core/htlc.js';
 import { isFinalState, type Swap } from '../core/swap.js';
-import { canonicalTerms, termsHash, verifyClaimProof } from '../core/terms.js';
+import { canonicalTerms, termsHash } from '../core/terms.js';
 import { PROFILES } from '../core/timelock.js';
 import { hex, msat, swapId, unixSecs, type Pubkey, type SwapId } from '../core/units.js';
+import { inBackground } from '../engine/loop.js';
 import { SwapError } from '../errors.js';
 import type { CreateSwapRequest, Swap as SwapMessage } from '../gen/ln_liquid_swap/v1/swap.js';
-import { findQuote, isQuoteUsed, type Quote } from '../store/quotes.js';
+import type { Quote } from '../store/quotes.js';
+import { findRequest, findSwap, insertRequest, insertSwap, nextKeyIndex } from '../store/swaps.js';
 import {
-  countInflight,
-  countOpenUnpaid,
-  findRequest,
-  findSwap,
-  insertRequest,
-  insertSwap,
-  nextKeyIndex,
-} from '../store/swaps.js';
-import type { z } from 'zod';
-import { inBackground } from '../engine/loop.js';
+  requireClaimProof,
+  requireInboundCapacity,
+  requireQuota,
+  requireShare,
+  requireUnused,
+  usableQuote,
+  type CreateSwapInput,
+} from './admission.js';
 import { swapStates } from './changes.js';
 import type { BuyerCall, RpcContext } from './context.js';
 import { toSwapMessage } from './convert.js';
-import { currentOffers } from './offers.js';
 import { createSwapSchema, parseRequest } from './parse.js';
 import { QUOTE_TTL_SECS, requireInventory, requireOpenForBusiness, sellerNodeId } from './quotes.js';
-
-type Input = z.output<typeof createSwapSchema>;
 
 /** The swap may still be funded this long after its quote expired, seconds. */
 const FUNDING_GRACE_SECS = 60;
 
 /** Covers what the buyer asked for, not the proof: a proof made again is the same request. */
-const bodyHash = (input: Input): string =>
+const bodyHash = (input: CreateSwapInput): string =>
   createHash('sha256')
     .update(`${input.quoteId}\n${input.claimPubkey}\n${input.maxPriceMsat.toString()}\n${input.minFundingConfs}\n`)
     .digest('hex');
@@ -51,7 +48,7 @@ export async function createSwap(
 }
 
 /** @throws SwapError `request_id_reused` if the request id was used with another body. */
-function replayed(ctx: RpcContext, input: Input, principal: string): SwapId | undefined {
+function replayed(ctx: RpcContext, input: CreateSwapInput, principal: string): SwapId | undefined {
   const known = findRequest(ctx.store, principal, input.requestId);
   if (known === undefined || known.bodyHash === bodyHash(input)) return known?.swapId;
   throw new SwapError(
@@ -61,7 +58,7 @@ function replayed(ctx: RpcContext, input: Input, principal: string): SwapId | un
 }
 
 /** Every check that can refuse, then the one commit of step S0. */
-async function admit(ctx: RpcContext, input: Input, principal: string): Promise<SwapId> {
+async function admit(ctx: RpcContext, input: CreateSwapInput, principal: string): Promise<SwapId> {
   const { tip } = requireOpenForBusiness(ctx);
   const quote = usableQuote(ctx, input, principal);
   const nodeId = await sellerNodeId(ctx);
@@ -73,6 +70,7 @@ async function admit(ctx: RpcContext, input: Input, principal: string): Promise<
     if (known !== undefined) return known;
     requireUnused(ctx, quote);
     requireQuota(ctx, principal);
+    requireShare(ctx, quote, tip);
     requireInventory(ctx, tip, quote);
     const swap = newSwap(ctx, { input, principal, quote, nodeId });
     insertSwap(ctx.store, swap);
@@ -81,79 +79,9 @@ async function admit(ctx: RpcContext, input: Input, principal: string): Promise<
   });
 }
 
-function usableQuote(ctx: RpcContext, input: Input, principal: string): Quote {
-  const quote = findQuote(ctx.store, principal, input.quoteId);
-  if (quote === undefined)
-    throw new SwapError('quote_not_found', `expected a quote of yours, found none with id ${input.quoteId}`);
-  requireUnused(ctx, quote);
-  const now = ctx.now();
-  if (now > quote.expiresAt)
-    throw new SwapError('quote_expired', `the quote expired ${now - quote.expiresAt} s ago; ask for a new one`);
-  const offer = currentOffers(ctx).find((each) => each.assetId === quote.assetId);
-  if (offer?.profile !== quote.profile)
-    throw new SwapError('offer_changed', 'the offer changed since the quote; ask for a new one');
-  if (quote.priceMsat > input.maxPriceMsat) {
-    throw new SwapError(
-      'price_limit_exceeded',
-      `price: expected at most ${input.maxPriceMsat.toString()} msat, found ${quote.priceMsat.toString()}`,
-    );
-  }
-  if (input.minFundingConfs < quote.minFundingConfs || input.minFundingConfs > quote.maxFundingConfs) {
-    const description = `expected ${quote.minFundingConfs}..${quote.maxFundingConfs}, found ${input.minFundingConfs}`;
-    throw new SwapError('invalid_argument', `min_funding_confs: ${description}`, {
-      violations: [{ field: 'min_funding_confs', description }],
-    });
-  }
-  return quote;
-}
-
-function requireUnused(ctx: RpcContext, quote: Quote): void {
-  if (isQuoteUsed(ctx.store, quote.id))
-    throw new SwapError('quote_used', 'the quote was used for another swap; ask for a new one');
-}
-
-function requireClaimProof(ctx: RpcContext, input: Input, nodeId: Pubkey): void {
-  const { requestId, quoteId, claimPubkey } = input;
-  if (
-    verifyClaimProof(input.claimProof, { genesis: ctx.genesis, sellerNodeId: nodeId, requestId, quoteId, claimPubkey })
-  )
-    return;
-  const description = 'expected a low-S signature by claim_pubkey over this request, found another';
-  throw new SwapError('invalid_argument', `claim_proof: ${description}`, {
-    violations: [{ field: 'claim_proof', description }],
-  });
-}
-
-async function requireInboundCapacity(ctx: RpcContext, quote: Quote): Promise<void> {
-  const inbound = await ctx.lightning.inboundCapacityMsat();
-  if (inbound >= quote.priceMsat) return;
-  throw new SwapError(
-    'no_inbound_capacity',
-    `the seller's node can receive ${inbound.toString()} msat, the price is ${quote.priceMsat.toString()} msat`,
-  );
-}
-
-function requireQuota(ctx: RpcContext, principal: string): void {
-  const { maxOpenUnpaidPerPrincipal, maxInflightSwaps } = ctx.limits;
-  const open = countOpenUnpaid(ctx.store, principal);
-  if (open >= maxOpenUnpaidPerPrincipal) {
-    throw new SwapError(
-      'too_many_open_swaps',
-      `you have ${open} unpaid swaps, at most ${maxOpenUnpaidPerPrincipal} are allowed until they are paid or refunded`,
-    );
-  }
-  const inflight = countInflight(ctx.store);
-  if (inflight >= maxInflightSwaps) {
-    throw new SwapError(
-      'too_many_open_swaps',
-      `the seller has ${inflight} swaps under way, at most ${maxInflightSwaps} are allowed; try later`,
-    );
-  }
-}
-
 function newSwap(
   ctx: RpcContext,
-  deal: { readonly input: Input; readonly principal: string; readonly quote: Quote; readonly nodeId: Pubkey },
+  deal: { readonly input: CreateSwapInput; readonly principal: string; readonly quote: Quote; readonly nodeId: Pubkey },
 ): Swap & { readonly state: 'INTENT' } {
   const { input, principal, quote, nodeId } = deal;
   const id = swapId(hex(ctx.randomBytes(16)));

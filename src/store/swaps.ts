@@ -318,6 +318,20 @@ export function tiedUp(store: Store, policyAsset: AssetId): Map<AssetId, TiedUp>
   return result;
 }
 
+/** What unpaid open swaps tie up of one asset, smallest units: of everybody and of one principal. */
+export function unpaidAmounts(store: Store, asset: AssetId, principal: string): { all: bigint; own: bigint } {
+  const rows = store.all(
+    store.q
+      .selectFrom('swaps')
+      .select(['principal', 'asset_amount'])
+      .where('asset_id', '=', asset)
+      .where('state', 'not in', ['CLAIMED', 'REFUNDED', 'FAILED', 'OWED'])
+      .where('payment', 'not in', ['SETTLING', 'SETTLED']),
+  );
+  const sum = (some: typeof rows): bigint => some.reduce((total, row) => total + row.asset_amount, 0n);
+  return { all: sum(rows), own: sum(rows.filter((row) => row.principal === principal)) };
+}
+
 /** Unpaid swaps of a principal that still lock coins or may do so: the quota's count. */
 export function countOpenUnpaid(store: Store, principal: string): number {
   const row = store.first(

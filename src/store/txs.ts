@@ -115,6 +115,11 @@ export function markTxFinal(store: Store, id: bigint): void {
   store.run(store.q.updateTable('txs').set({ state: 'final' }).where('tx_id', '=', id));
 }
 
+/** The swap is final on the chain: its transactions need no attention any more. */
+export function markSwapTxsFinal(store: Store, id: SwapId): void {
+  store.run(store.q.updateTable('txs').set({ state: 'final' }).where('swap_id', '=', id));
+}
+
 /** Keys of all coins that some transaction of ours spends: never to be selected again, whatever a server says. */
 export function reservedCoins(store: Store): ReadonlySet<string> {
   const rows = store.all(store.q.selectFrom('utxo_reservations').select(['txid', 'vout']));
