@@ -14,27 +14,25 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LightningNodeServiceDefinition } from '../../src/gen/lnnode/v1/lnnode.js';
 import { connectLnnoded } from '../../src/lightning/lnnoded.js';
 import { createLogger } from '../../src/log.js';
-import { openBitcoinChain } from '../../src/sandbox/bitcoin/chain.js';
-import { listenBitcoinRpc, type BitcoinRpcServer } from '../../src/sandbox/bitcoin/rpcServer.js';
 import { LnnodedProcess } from '../support/lnnodedProcess.js';
+import { startRegtestServer, type RegtestServer } from '../support/regtestServer.js';
 
 const PROGRAM = fileURLToPath(new URL('../../dist/lnnode/main.js', import.meta.url));
 
 let dir: string;
-let rpc: BitcoinRpcServer;
+let server: RegtestServer;
 let node: LnnodedProcess;
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'lnnoded-'));
-  const login = { user: 'user', password: 'password' };
-  rpc = await listenBitcoinRpc(openBitcoinChain(), { host: '127.0.0.1', port: 0, ...login });
-  node = new LnnodedProcess({ dir, bitcoind: { url: `http://127.0.0.1:${rpc.port}`, ...login } });
+  server = await startRegtestServer();
+  node = new LnnodedProcess({ dir, bitcoind: server.login });
   await node.start();
 });
 
 afterAll(async () => {
   await node.stop('SIGKILL');
-  await rpc.close();
+  await server.close();
   rmSync(dir, { recursive: true, force: true });
 });
 

@@ -15,11 +15,11 @@ import type { LightningNodeServiceDefinition } from '../../src/gen/lnnode/v1/lnn
 import { connectLnnoded } from '../../src/lightning/lnnoded.js';
 import type { HoldInvoiceRequest, LightningNode } from '../../src/lightning/node.js';
 import { createLogger } from '../../src/log.js';
-import { openBitcoinChain, type BitcoinChain } from '../../src/sandbox/bitcoin/chain.js';
-import { listenBitcoinRpc } from '../../src/sandbox/bitcoin/rpcServer.js';
+import type { BitcoinChain } from '../../src/sandbox/bitcoin/chain.js';
 import type { Client } from 'nice-grpc';
 import { eventually } from './eventually.js';
 import { LnnodedProcess } from './lnnodedProcess.js';
+import { startRegtestServer } from './regtestServer.js';
 
 type NodeClient = Client<typeof LightningNodeServiceDefinition>;
 
@@ -63,10 +63,8 @@ const idOf = (peer: Peer): Buffer => Buffer.from(peer.process.ready.node_id, 'he
 /** Starts the named nodes; `close` must be called. */
 export async function startLightningWorld(names: readonly string[]): Promise<LightningWorld> {
   const dir = mkdtempSync(join(tmpdir(), 'lightning-world-'));
-  const chain = openBitcoinChain();
-  const login = { user: 'user', password: 'password' };
-  const rpc = await listenBitcoinRpc(chain, { host: '127.0.0.1', port: 0, ...login });
-  const bitcoind = { url: `http://127.0.0.1:${rpc.port}`, ...login };
+  const server = await startRegtestServer();
+  const { chain, login: bitcoind } = server;
   const peers = new Map<string, Peer>();
   const halted = new Set<string>();
   const closers = new Map<string, () => void>();
@@ -159,8 +157,7 @@ export async function startLightningWorld(names: readonly string[]): Promise<Lig
     close: async () => {
       for (const close of closers.values()) close();
       await Promise.all([...peers.values()].map(({ process }) => process.stop('SIGKILL')));
-      await rpc.close();
-      chain.close();
+      await server.close();
       rmSync(dir, { recursive: true, force: true });
     },
   };
