@@ -3,7 +3,7 @@
  *
  * mnemonic · sellers/ADDRESS · tips/GENESIS · quotes/QUOTE_ID.json · swaps/NUMBER/{session.json,claim-kit.json,lock} · outputs.json
  */
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 import { z } from 'zod';
@@ -14,7 +14,7 @@ import { blockHeight, pubkey, unixSecs, type BlockHash, type Pubkey } from '../c
 import { SwapError } from '../errors.js';
 import { createMnemonicFile, readMnemonicFile } from '../liquid/walletFile.js';
 import { BuyerError } from './buyerError.js';
-import { makePrivateFolder, readPrivateFile, systemCode, takeLock, writePrivateFile } from './files.js';
+import { makePrivateFolder, namesIn, readPrivateFile, systemCode, takeLock, writePrivateFile } from './files.js';
 import { decodeRecord, encodeRecord, isFinal, type Progress, type PurchaseRecord } from './record.js';
 
 /** True if the directory has its mnemonic. */
@@ -70,14 +70,7 @@ export function acceptTip(dir: string, genesis: BlockHash, tip: AcceptedTip): vo
 
 /** Numbers of all purchases, oldest first. */
 function purchaseNumbers(dir: string): number[] {
-  let names: string[];
-  try {
-    names = readdirSync(join(dir, 'swaps'));
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return [];
-    throw error;
-  }
-  return names
+  return namesIn(join(dir, 'swaps'))
     .filter((name) => /^[0-9]{1,9}$/.test(name))
     .map((name) => parseInt(name, 10))
     .sort((a, b) => a - b);

@@ -1,10 +1,12 @@
 /** Private files of the buyer: mode 0600, written so that a crash leaves either the old content or the new one. */
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   linkSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -30,23 +32,68 @@ function fsyncFolder(path: string): void {
   }
 }
 
-/** Makes a folder that only its owner can enter, and its parents. */
-export function makePrivateFolder(path: string): void {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+/** Runs file calls; what the system refuses is the user's to mend. */
+function writing<T>(path: string, calls: () => T): T {
+  try {
+    return calls();
+  } catch (cause) {
+    const found = systemCode(cause);
+    if (found === undefined) throw cause;
+    throw new SwapError('bad_config', `expected a place to write at ${path}, found ${found}`, { cause });
+  }
 }
 
-/** Writes the whole text (0600): new file, fsync, rename, fsync of the folder. May run again after a crash. */
+/**
+ * Makes a folder that only its owner can enter, and its parents. (`recursive` of mkdir never returns under /proc.)
+ *
+ * @throws SwapError `bad_config`.
+ */
+export function makePrivateFolder(path: string): void {
+  if (existsSync(path)) return;
+  if (dirname(path) !== path) makePrivateFolder(dirname(path));
+  writing(path, () => {
+    try {
+      mkdirSync(path, { mode: 0o700 });
+    } catch (error) {
+      if (systemCode(error) !== 'EEXIST') throw error;
+    }
+  });
+}
+
+/**
+ * Writes the whole text (0600): new file, fsync, rename, fsync of the folder. May run again after a crash.
+ *
+ * @throws SwapError `bad_config`.
+ */
 export function writePrivateFile(path: string, text: string): void {
-  const temporary = `${path}.new`;
-  const file = openSync(temporary, 'w', 0o600);
+  const temporary = `${path}.${process.pid}.new`;
+  writing(path, () => {
+    const file = openSync(temporary, 'w', 0o600);
+    try {
+      writeSync(file, text);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(temporary, path);
+    fsyncFolder(dirname(path));
+  });
+}
+
+/** Names in a folder; none if there is no such folder. @throws SwapError `bad_config` if it cannot be read. */
+export function namesIn(path: string): string[] {
   try {
-    writeSync(file, text);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
+    return readdirSync(path);
+  } catch (cause) {
+    if (systemCode(cause) === 'ENOENT') return [];
+    throw new SwapError(
+      'bad_config',
+      `expected a readable folder at ${path}, found ${systemCode(cause) ?? 'an error'}`,
+      {
+        cause,
+      },
+    );
   }
-  renameSync(temporary, path);
-  fsyncFolder(dirname(path));
 }
 
 /**

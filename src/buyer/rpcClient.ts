@@ -66,18 +66,21 @@ function violationsOf(error: ClientError): FieldViolation[] {
   );
 }
 
-function remoteError(error: ClientError, swapErrorCode: string | undefined): RemoteError {
+function remoteError(address: string, error: ClientError, swapErrorCode: string | undefined): RemoteError {
+  const outcome = OUTCOMES[error.code] ?? 'failed';
+  const isSilent = outcome === 'unavailable' && swapErrorCode === undefined;
+  const details = error.details.replace(/ Resolution note: $/, '');
   return new RemoteError({
     code: swapErrorCode ?? Status[error.code].toLowerCase(),
-    outcome: OUTCOMES[error.code] ?? 'failed',
-    message: error.details,
+    outcome,
+    message: isSilent ? `expected an answer from ${address}, found: ${details}` : details,
     violations: violationsOf(error),
     cause: error,
   });
 }
 
 /** Adds the token, and turns errors into RemoteError with the code of the trailing metadata. */
-const translate = (token: string | undefined): ClientMiddleware =>
+const translate = ({ address, token }: RpcEndpoint): ClientMiddleware =>
   async function* translateErrors(call, options) {
     let code: string | undefined;
     const metadata = Metadata(options.metadata);
@@ -93,7 +96,7 @@ const translate = (token: string | undefined): ClientMiddleware =>
     try {
       return yield* call.next(call.request, watched);
     } catch (error) {
-      throw error instanceof ClientError ? remoteError(error, code) : error;
+      throw error instanceof ClientError ? remoteError(address, error, code) : error;
     }
   };
 
@@ -115,7 +118,7 @@ function open<C>(
     'grpc.keepalive_time_ms': 60_000,
   });
   return {
-    client: make(clientFactory(endpoint.token), channel),
+    client: make(clientFactory(endpoint), channel),
     close: () => {
       channel.close();
     },
@@ -123,8 +126,8 @@ function open<C>(
 }
 
 /** The middleware that is added last runs first, so the translation sees what the others throw. */
-function clientFactory(token: string | undefined) {
-  return createClientFactory().use(errorDetailsClientMiddleware).use(deadlineMiddleware).use(translate(token));
+function clientFactory(endpoint: RpcEndpoint) {
+  return createClientFactory().use(errorDetailsClientMiddleware).use(deadlineMiddleware).use(translate(endpoint));
 }
 
 const withDeadline = { '*': { deadline: DEFAULT_DEADLINE_MS } };

@@ -140,6 +140,8 @@ async function drive(
     const { step } = end.progress;
     const code = step === until ? EXIT.done : EXIT_OF_STEP[step];
     if (code === EXIT.unknown) run.out.progress(`not finished; continue with: swap buy --resume ${record.number}`);
+    if (step === 'created') run.out.progress(`next: swap verify ${record.number}, then swap pay ${record.number}`);
+    if (step === 'paid') run.out.progress(`next: swap claim ${record.number}, without delay`);
     return code;
   } catch (error) {
     if (error instanceof VerificationRefused) run.out.note(describeReport(error.report));

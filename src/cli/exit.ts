@@ -1,6 +1,5 @@
 /** How runs end: exit codes, and one line for every error. */
 import { CommanderError } from 'commander';
-import { z } from 'zod';
 
 import { BuyerError, RemoteError, type BuyerErrorCode, type RemoteOutcome } from '../buyer/buyerError.js';
 import type { Step } from '../buyer/record.js';
@@ -24,9 +23,9 @@ const EXIT_OF_BUYER_ERROR = {
   already_initialized: EXIT.usage,
   not_connected: EXIT.usage,
   unknown_network: EXIT.usage,
-  unknown_asset: EXIT.usage,
-  unknown_swap: EXIT.usage,
-  unknown_quote: EXIT.usage,
+  unknown_asset: EXIT.failed,
+  unknown_swap: EXIT.failed,
+  unknown_quote: EXIT.failed,
   wrong_step: EXIT.failed,
   seller_answer_invalid: EXIT.refused,
   seller_node_changed: EXIT.refused,
@@ -81,11 +80,9 @@ export function describeFailure(error: unknown): Failure {
     return { exitCode, code: error.code, message, violations: error.violations };
   }
   if (error instanceof CommanderError) {
-    const message = `${error.message.replace(/^error: /, '')}; see --help`;
+    const problem = error.code === 'commander.help' ? 'expected a command, found none' : error.message;
+    const message = `${problem.replace(/^error: /, '')}; see --help`;
     return { exitCode: EXIT.usage, code: 'invalid_argument', message, violations: [] };
-  }
-  if (error instanceof z.ZodError) {
-    return { exitCode: EXIT.usage, code: 'invalid_argument', message: z.prettifyError(error), violations: [] };
   }
   return { exitCode: EXIT.failed, code: 'internal', message: errorChain(error), violations: [] };
 }

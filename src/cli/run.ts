@@ -6,6 +6,7 @@ import { connectBuyer, connectChains, type Opened } from '../buyer/connect.js';
 import type { Buyer, ChainSide } from '../buyer/buyer.js';
 import { initDataDir, isInitialized } from '../buyer/dataDir.js';
 import { openAdmin, openSeller, type AdminClient, type SellerClient } from '../buyer/rpcClient.js';
+import { SwapError } from '../errors.js';
 import type { ExitCode } from './exit.js';
 import { openOutput, type Output } from './output.js';
 import {
@@ -47,8 +48,19 @@ export function action<S extends z.ZodType>(
     if (!(command instanceof Command)) throw new Error('commander calls actions with their command last');
     const flags = globalFlags.parse(command.optsWithGlobals());
     const run = { settings: loadSettings(flags, process.env), out: openOutput(flags.json), signal: interruption() };
-    process.exitCode = await body(run, schema.parse(command.opts()), command.args);
+    process.exitCode = await body(run, parseOptions(schema, command.opts()), command.args);
   };
+}
+
+/** @throws SwapError `invalid_argument` naming each wrong option with what was expected and found. */
+function parseOptions<S extends z.ZodType>(schema: S, options: unknown): z.output<S> {
+  const parsed = schema.safeParse(options, { reportInput: true });
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(({ path, message, input }) => {
+    const flag = String(path[0]).replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    return `--${flag}: ${message}, found "${String(input).slice(0, 60)}"`;
+  });
+  throw new SwapError('invalid_argument', problems.join('; '));
 }
 
 async function using<T, R>(opened: Opened<T>, body: (value: T) => Promise<R>): Promise<R> {

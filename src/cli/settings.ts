@@ -9,7 +9,7 @@ import type { BuyerEndpoints } from '../buyer/connect.js';
 import type { RpcEndpoint } from '../buyer/rpcClient.js';
 import { loadConfig, readSecretFile, type ConfigTree } from '../config.js';
 import { assetId, pubkey } from '../core/units.js';
-import { SwapError } from '../errors.js';
+import { errorChain, SwapError } from '../errors.js';
 import { createLogger } from '../log.js';
 import type { KnownAsset } from './asset.js';
 
@@ -106,9 +106,13 @@ function readWorld(path: string): z.output<typeof worldSchema> {
   try {
     return worldSchema.parse(JSON.parse(readFileSync(path, 'utf8')));
   } catch (cause) {
-    const problem = cause instanceof z.ZodError ? z.prettifyError(cause).replaceAll('\n', ' ') : String(cause);
-    throw new SwapError('bad_config', `--world ${path}: expected a world file, found: ${problem}`, { cause });
+    throw new SwapError('bad_config', `--world ${path}: expected a world.json, found ${problemOf(cause)}`, { cause });
   }
+}
+
+function problemOf(error: unknown): string {
+  if (error instanceof z.ZodError) return z.prettifyError(error).replaceAll('\n', ' ');
+  return error instanceof SyntaxError ? 'no JSON' : errorChain(error);
 }
 
 function worldTree({ swapd, electrum, lnnoded }: z.output<typeof worldSchema>): ConfigTree {
