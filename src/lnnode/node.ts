@@ -319,7 +319,10 @@ async function loadParts(options: NodeOptions, base: Base): Promise<{ parts: Ldk
     tip: follower.tip(),
     broadcast,
     peerChanged: (nodeId, isConnected) => {
-      turns.after(() => late.peerBook?.peerChanged(pubkey(nodeId), isConnected));
+      turns.after(() => {
+        log.debug({ nodeId, isConnected }, 'peer');
+        late.peerBook?.peerChanged(pubkey(nodeId), isConnected);
+      });
     },
     catchUp: (monitor, tools) =>
       catchUpMonitor(monitor, tools, {

@@ -11,6 +11,10 @@ let payer: LightningNode;
 let payee: LightningNode;
 /** Has a channel with the payee only. */
 let other: LightningNode;
+/** Times when the payer could not use its channel. */
+const lost: number[] = [];
+let connectedAt = 0;
+let watcher: NodeJS.Timeout;
 
 beforeAll(async () => {
   world = await startLightningWorld(['payer', 'payee', 'other']);
@@ -19,9 +23,20 @@ beforeAll(async () => {
   payer = world.peer('payer').port;
   payee = world.peer('payee').port;
   other = world.peer('other').port;
+  connectedAt = Date.now();
+  watcher = setInterval(() => {
+    world
+      .peer('payer')
+      .client.listChannels({})
+      .then(({ channels }) => {
+        if (!channels.every(({ isUsable }) => isUsable)) lost.push(Date.now() - connectedAt);
+      })
+      .catch(() => lost.push(-1));
+  }, 100);
 });
 
 afterAll(async () => {
+  clearInterval(watcher);
   await world.close();
 });
 
@@ -279,5 +294,12 @@ describe('watching invoices', () => {
     await eventually('the change', () => seen.at(-1) === paymentHash);
     abort.abort();
     await ended;
+  });
+});
+
+describe('a connection', () => {
+  it('never broke meanwhile, also beyond the time limit of connecting', async () => {
+    await eventually('12 seconds', () => Date.now() - connectedAt > 12_000);
+    expect(lost).toEqual([]);
   });
 });

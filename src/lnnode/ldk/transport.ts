@@ -12,6 +12,8 @@ import type { Turns } from './turn.js';
 
 /** Chunks LDK may queue in one turn before it is told that the buffer is full. */
 const MAX_OUTBOX = 64;
+/** Time for the last bytes of a connection that LDK ended. */
+const CLOSE_MS = 5000;
 
 type Connection = {
   readonly socket: Socket;
@@ -26,7 +28,7 @@ type Connection = {
 
 export type Transport = {
   listen(host: string, port: number): Promise<number>;
-  /** Resolves when TCP is up; the peer is usable once LDK lists it. */
+  /** Resolves when TCP is up, which `signal` limits; the peer is usable once LDK lists it. */
   connect(host: string, port: number, nodeId: string, signal: AbortSignal): Promise<Socket>;
   /** Lets the bytes of the turn out. */
   readonly flush: () => void;
@@ -87,11 +89,18 @@ export function makeTransport(peers: ldk.PeerManager, turns: Turns, log: Logger)
     },
     async connect(host, port, nodeId, signal) {
       const socket = new Socket();
-      await new Promise<void>((resolve, reject) => {
-        socket.once('error', reject);
-        signal.addEventListener('abort', () => socket.destroy(new Error('timed out')), { once: true });
-        socket.connect(port, host, resolve);
-      });
+      const abort = (): void => {
+        socket.destroy(new Error('timed out'));
+      };
+      signal.addEventListener('abort', abort);
+      try {
+        await new Promise<void>((resolve, reject) => {
+          socket.once('error', reject);
+          socket.connect(port, host, resolve);
+        });
+      } finally {
+        signal.removeEventListener('abort', abort); // it limits the connecting, not the connection
+      }
       const connection = attach(socket);
       enter(() => {
         const result = peers.new_outbound_connection(bytes(nodeId), connection.descriptor, addressOf(socket));
@@ -127,6 +136,7 @@ function makeConnection(socket: Socket, id: bigint, turns: Turns, spaceAvailable
   let isFull = false; // the socket's own buffer
   let wasRefused = false; // LDK was told 0 and waits for write_buffer_space_avail()
   let isClosing = false;
+  let isEnded = false;
 
   const retry = (): void => {
     if (!wasRefused || isFull) return;
@@ -168,7 +178,10 @@ function makeConnection(socket: Socket, id: bigint, turns: Turns, spaceAvailable
       outbox = [];
       for (const chunk of chunks) if (!socket.write(chunk)) isFull = true;
       retry();
-      if (isClosing) socket.end(() => socket.destroy());
+      if (!isClosing || isEnded) return;
+      isEnded = true;
+      socket.end(() => socket.destroy());
+      setTimeout(() => socket.destroy(), CLOSE_MS).unref();
     },
   };
 }
