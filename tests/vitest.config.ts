@@ -6,6 +6,7 @@ export default defineConfig({
   root: new URL('..', import.meta.url).pathname,
   test: {
     include: ['tests/**/*.test.ts'],
+    benchmark: { include: ['tests/bench/**/*.bench.ts'] },
     pool: 'forks', // better-sqlite3 is a native addon; keep it out of worker threads
     testTimeout: 30_000,
     hookTimeout: 60_000,

@@ -1,0 +1,74 @@
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+export PATH := justfile_directory() / "node_modules/.bin" + ":" + env("PATH")
+
+# what can be done here
+default:
+    @just --list
+
+# format everything
+fmt:
+    prettier --write .
+    buf format -w
+
+# style, bugs, architecture, unused code
+lint:
+    prettier --check .
+    eslint . --max-warnings=0
+    depcruise src --config .dependency-cruiser.cjs
+    knip
+
+typecheck:
+    tsc -p .
+
+# generate code from the protos
+proto:
+    buf generate
+
+# protos are well formed, formatted, and the generated code is the committed one
+proto-check:
+    buf lint
+    buf format -d --exit-code
+    tests/tools/check-generated.sh
+
+build:
+    npm run -s build
+
+# all tests with coverage gates
+test:
+    npm test
+
+# one layer: just test-unit, test-vectors, test-contract, test-store, test-flow, test-e2e
+[private]
+test-layer layer: build
+    vitest run -c tests/vitest.config.ts tests/{{layer}}/
+
+test-unit: (test-layer "unit")
+
+test-vectors: (test-layer "vectors")
+
+test-contract: (test-layer "contract")
+
+test-store: (test-layer "store")
+
+test-flow: (test-layer "flow")
+
+test-e2e: (test-layer "e2e")
+
+# unit, store and contract tests on Node 24 (installed into a cache folder)
+test-node24:
+    tests/tools/test-node24.sh
+
+# a whole swap, step by step
+demo:
+    npm run -s demo
+
+# figures as ratios against a baseline of the same run
+bench: build
+    vitest bench --run -c tests/vitest.config.ts
+
+# the gate without the tests
+check: proto-check typecheck lint build
+
+# the one gate
+ci: check test
