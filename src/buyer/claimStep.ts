@@ -51,7 +51,6 @@ export async function prepareClaim(
   paid: Extract<Progress, { step: 'paid' }>,
 ): Promise<Progress> {
   const secret = preimage(Buffer.from(paid.preimage, 'hex'));
-  writeKit(buyer, record, paid.htlc, secret);
   const now = await claimConditions(buyer);
   const claim = signClaim(await loadZkp(), claimSource(buyer, record, paid.htlc), { preimage: secret, ...now });
   return { ...paid, step: 'claiming', claims: [{ txid: claim.txid, raw: hex(claim.raw) }] };

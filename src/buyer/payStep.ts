@@ -7,7 +7,7 @@ import type { Buyer } from './buyer.js';
 import { BuyerError, RemoteError } from './buyerError.js';
 import { isWorthWaiting } from './check.js';
 import { findSpend } from './claim.js';
-import { claimSource } from './claimStep.js';
+import { claimSource, writeKit } from './claimStep.js';
 import type { Handover } from './deal.js';
 import type { Drive } from './drive.js';
 import { printable } from './quote.js';
@@ -34,12 +34,12 @@ export async function pay(drive: Drive, record: PurchaseRecord, htlc: StoredHtlc
   options.onEvent({ kind: 'payment', state: result.state });
   switch (result.state) {
     case 'SUCCEEDED':
-      return paidWith(htlc, result.preimage);
+      return paidWith(buyer, record, htlc, result.preimage);
     case 'FAILED':
       return { step: 'unpaid', reason: `the payment failed: ${printable(result.reason)}` };
     case 'IN_FLIGHT': {
       const secret = await preimageElsewhere(buyer, record, htlc);
-      return secret === undefined ? undefined : paidWith(htlc, secret);
+      return secret === undefined ? undefined : paidWith(buyer, record, htlc, secret);
     }
     default:
       throw new Error(`unknown payment state ${JSON.stringify(result satisfies never)}`);
@@ -76,8 +76,10 @@ async function send(
   });
 }
 
-function paidWith(htlc: StoredHtlc, secret: Preimage): Progress {
+/** From here on the kit alone is enough to claim. */
+function paidWith(buyer: Buyer, record: PurchaseRecord, htlc: StoredHtlc, secret: Preimage): Progress {
   if (!belongs(secret, htlc.paymentHash)) throw new Error('the Lightning node reports a preimage of another hash');
+  writeKit(buyer, record, htlc, secret);
   return { step: 'paid', htlc, preimage: hex(secret) };
 }
 
