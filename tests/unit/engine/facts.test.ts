@@ -1,0 +1,168 @@
+import { Transaction } from 'liquidjs-lib';
+import { describe, expect, it } from 'vitest';
+
+import type { HtlcReport } from '../../../src/core/duty.js';
+import { rawOf, txidOf } from '../../../src/core/tx.js';
+import { blockHeight, reversedBytes, txid, type Txid } from '../../../src/core/units.js';
+import { gatherFacts, reportHtlc } from '../../../src/engine/facts.js';
+import type { HistoryEntry } from '../../../src/liquid/chain.js';
+import { savePause } from '../../../src/store/meta.js';
+import { FUNDING_TXID, fundedWith, intent, swapIn } from '../../support/swapFixtures.js';
+import { tempStore } from '../../support/tempStore.js';
+import { preimageOf, refusal } from '../core/zkp.js';
+import { chainOf, engineContext, nodeOf, TIP } from './testContext.js';
+
+const SECRET = Buffer.from(preimageOf('swap'));
+const swap = fundedWith('OPEN');
+const HEIGHT = TIP.height;
+
+type Spend = { readonly tx: Transaction; readonly id: Txid };
+
+/** A transaction that spends these outputs with this witness. */
+function spendOf(vouts: readonly number[], witness: readonly Buffer[], id = FUNDING_TXID, salt = 0): Spend {
+  const tx = new Transaction();
+  tx.version = 2;
+  tx.locktime = salt;
+  for (const vout of vouts) tx.addInput(reversedBytes(id), vout);
+  vouts.forEach((_, i) => {
+    tx.setWitness(i, [...witness]);
+  });
+  tx.addOutput(Buffer.of(0x51), Buffer.from('010000000000000001', 'hex'), Buffer.alloc(33, 1), Buffer.of(0));
+  return { tx, id: txidOf(tx) };
+}
+
+const entry = (id: Txid, height: number): HistoryEntry => ({ txid: id, height });
+const funded = entry(FUNDING_TXID, HEIGHT - 3);
+
+async function reportOf(history: readonly HistoryEntry[], spends: readonly Spend[] = []): Promise<HtlcReport> {
+  using temp = tempStore();
+  const chain = chainOf({
+    history: () => Promise.resolve(history),
+    transaction: (id) =>
+      Promise.resolve(
+        spends
+          .map(({ tx }) => tx)
+          .filter((tx) => txidOf(tx) === id)
+          .map(rawOf)[0],
+      ),
+  });
+  return await reportHtlc(engineContext(temp, { chain }), swap, HEIGHT);
+}
+
+describe('the HTLC as the chain shows it', () => {
+  it.each([
+    ['in a block', [funded], { isSeen: true, confs: 4 }],
+    ['in the newest block', [entry(FUNDING_TXID, HEIGHT)], { isSeen: true, confs: 1 }],
+    ['in the mempool', [entry(FUNDING_TXID, 0)], { isSeen: true, confs: 0 }],
+    ['in the mempool with unconfirmed parents', [entry(FUNDING_TXID, -1)], { isSeen: true, confs: 0 }],
+    ['in a block above the tip, which is a lie', [entry(FUNDING_TXID, HEIGHT + 1)], { isSeen: true, confs: 0 }],
+    ['nowhere', [], { isSeen: false, confs: 0 }],
+  ] as const)('its funding is %s', async (_name, history, expected) => {
+    expect(await reportOf(history)).toEqual({ ...expected, spends: [undefined, undefined] });
+  });
+
+  const sig = Buffer.alloc(72, 1);
+  const script = swap.witnessScript;
+  it.each([
+    ['a claim', [sig, Buffer.alloc(33), SECRET, Buffer.of(1), script], 'claim'],
+    ['a claim with the preimage anywhere', [SECRET, sig, script], 'claim'],
+    ['a claim with another selector', [sig, Buffer.alloc(33), SECRET, Buffer.of(2), script], 'claim'],
+    ['a refund', [sig, Buffer.alloc(33), Buffer.alloc(0), script], 'refund'],
+    ['a refund with 32 other bytes', [sig, Buffer.alloc(32, 7), script], 'refund'],
+  ])('%s is told by the preimage alone', async (_name, witness, kind) => {
+    const spend = spendOf([0, 1], witness);
+    const seen = { kind, txid: spend.id, confs: 1 };
+    expect((await reportOf([funded, entry(spend.id, HEIGHT)], [spend])).spends).toEqual([seen, seen]);
+  });
+  it('each outpoint has its own spend', async () => {
+    const asset = spendOf([0], [SECRET]);
+    const subsidy = spendOf([1], [sig]);
+    const { spends } = await reportOf([funded, entry(subsidy.id, 0), entry(asset.id, HEIGHT)], [asset, subsidy]);
+    expect(spends).toEqual([
+      { kind: 'claim', txid: asset.id, confs: 1 },
+      { kind: 'refund', txid: subsidy.id, confs: 0 },
+    ]);
+    expect((await reportOf([funded, entry(subsidy.id, 0)], [subsidy])).spends[0]).toBeUndefined();
+  });
+  it('of two spends the deeper one counts, in whatever order they come', async () => {
+    const [first, second] = [spendOf([0], [SECRET], FUNDING_TXID, 1), spendOf([0], [sig], FUNDING_TXID, 2)];
+    for (const order of [
+      [first, second],
+      [second, first],
+    ]) {
+      const history = order.map(({ id }) => entry(id, id === second.id ? HEIGHT : 0));
+      expect((await reportOf([funded, ...history], order)).spends[0]).toEqual({
+        kind: 'refund',
+        txid: second.id,
+        confs: 1,
+      });
+    }
+  });
+  it('a stranger who pays the script, or spends what he paid, changes nothing', async () => {
+    const stranger = spendOf([0], [SECRET], txid('77'.repeat(32)));
+    const other = spendOf([2], [SECRET]);
+    const history = [funded, entry(stranger.id, HEIGHT), entry(other.id, HEIGHT)];
+    expect((await reportOf(history, [stranger, other])).spends).toEqual([undefined, undefined]);
+  });
+  it('is unknown when the server keeps back a transaction that it lists', async () => {
+    await expect(reportOf([funded, entry(txid('66'.repeat(32)), 0)])).rejects.toThrow(
+      refusal('does not have it', 'chain_unavailable'),
+    );
+  });
+});
+
+describe('what one decision is made of', () => {
+  it('is undefined where nobody answers', async () => {
+    using temp = tempStore();
+    expect(await gatherFacts(engineContext(temp), fundedWith('HELD'))).toMatchObject({
+      tip: undefined,
+      invoice: undefined,
+      node: undefined,
+      htlc: undefined,
+      hasRefund: false,
+      isPaused: false,
+      isDegraded: false,
+    });
+  });
+  it('asks the node only for what the decision needs', async () => {
+    using temp = tempStore();
+    const asked: string[] = [];
+    const lightning = nodeOf({
+      lookupInvoice: () => {
+        asked.push('invoice');
+        return Promise.resolve(undefined);
+      },
+      getInfo: () => {
+        asked.push('info');
+        return Promise.reject(new Error('not needed'));
+      },
+    });
+    const ctx = engineContext(temp, { lightning });
+    await gatherFacts(ctx, intent);
+    expect(asked).toEqual([]);
+    expect((await gatherFacts(ctx, fundedWith('CANCELING'))).invoice).toBe('unknown_hash');
+    expect(asked).toEqual(['invoice']);
+  });
+  it('has no HTLC without a tip to measure its depth against, nor without a funding', async () => {
+    using temp = tempStore();
+    const history = () => Promise.resolve([funded]);
+    expect((await gatherFacts(engineContext(temp, { chain: chainOf({ history }) }), swap)).htlc).toBeUndefined();
+    const chain = chainOf({ history, tip: () => Promise.resolve(TIP) });
+    expect((await gatherFacts(engineContext(temp, { chain }), swap)).htlc?.confs).toBe(4);
+    expect((await gatherFacts(engineContext(temp, { chain }), swapIn('INVOICED'))).htlc).toBeUndefined();
+  });
+  it('does not hide a bug as "no answer"', async () => {
+    using temp = tempStore();
+    const lightning = nodeOf({ lookupInvoice: () => Promise.reject(new TypeError('bug')) });
+    await expect(gatherFacts(engineContext(temp, { lightning }), swap)).rejects.toThrow('bug');
+  });
+  it('knows the modes', async () => {
+    using temp = tempStore();
+    savePause(temp.store, 'x');
+    const health = { ...engineContext(temp).health, degradedReason: 'x', tip: { ...TIP, height: blockHeight(5) } };
+    expect(await gatherFacts(engineContext(temp, { health }), swap)).toMatchObject({
+      isPaused: true,
+      isDegraded: true,
+    });
+  });
+});
