@@ -3,7 +3,7 @@ import { LIQUID_NETWORKS, networkOfGenesis, type LiquidNetworkName } from '../co
 import { unixSecs, type BlockHash, type Pubkey, type UnixSecs } from '../core/units.js';
 import type { LightningNode } from '../lightning/node.js';
 import { BuyerError } from './buyerError.js';
-import type { NamedChain } from './observe.js';
+import { askAll, type NamedChain } from './observe.js';
 import type { SellerClient } from './rpcClient.js';
 
 /** The buyer's side of the chain: enough to verify and to claim. */
@@ -34,15 +34,17 @@ export const nowSecs = (): UnixSecs => unixSecs(Math.floor(Date.now() / 1000));
 export const genesisOf = (network: LiquidNetworkName): BlockHash => LIQUID_NETWORKS[network].genesis;
 
 /**
- * The network that the buyer's own servers are on.
+ * The network that the buyer's own servers are on. One that does not answer is passed over here, for a claim must not
+ * wait for it; a verification insists on all.
  *
- * @throws BuyerError `unknown_network` if they differ, are on a chain we do not know, or not on the expected one.
+ * @throws BuyerError `unknown_network` if they differ, are on a chain we do not know, or not on the expected one;
+ *   SwapError `chain_unavailable` if none answers.
  */
 export async function detectNetwork(
   chains: readonly NamedChain[],
   expected: LiquidNetworkName | undefined,
 ): Promise<LiquidNetworkName> {
-  const hashes = new Set(await Promise.all(chains.map(({ chain }) => chain.genesisHash())));
+  const hashes = new Set((await askAll(chains, async ({ chain }) => await chain.genesisHash())).answers);
   const [genesis] = hashes;
   const network = genesis === undefined || hashes.size > 1 ? undefined : networkOfGenesis(genesis);
   if (network === undefined || (expected !== undefined && network !== expected)) {

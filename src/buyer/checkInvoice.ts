@@ -53,7 +53,7 @@ export function checkInvoice(deal: Deal, bolt11: string, now: UnixSecs): Check[]
     check('invoice_network', invoice.network === network, network, invoice.network),
     check('invoice_signature_payee', invoice.payee === deal.sellerNodeId, deal.sellerNodeId, invoice.payee),
     check('invoice_amount', invoice.amountMsat === deal.priceMsat, price, `${invoice.amountMsat} msat`),
-    check('invoice_expired', left > 0, 'an expiry in the future', left > 0 ? 'it is' : `expired ${-left} s ago`),
+    check('invoice_expired', left > 0, 'an expiry in the future', left > 0 ? `in ${left} s` : `${-left} s ago`),
     check('invoice_expiry_left', left >= MIN_EXPIRY_LEFT_SECS, life, `${left} s left`),
   ];
 }

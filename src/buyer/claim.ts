@@ -20,7 +20,7 @@ import {
 } from '../core/units.js';
 import { SwapError } from '../errors.js';
 import { confirmations } from '../liquid/chain.js';
-import type { NamedChain } from './observe.js';
+import { askAll, type NamedChain } from './observe.js';
 import { watchChains } from './wait.js';
 
 /** Everything but the preimage. */
@@ -154,8 +154,8 @@ function leastAdvanced(states: readonly SpendStatus[]): SpendStatus {
 }
 
 /**
- * Broadcasts a signed claim again and again until a spend of the asset has two confirmations on every server. Safe to
- * run again after a crash: the same bytes.
+ * Broadcasts a signed claim again and again until a spend of the asset has two confirmations on every server that
+ * answers. Safe to run again after a crash: the same bytes.
  */
 export async function followClaim(
   chains: readonly NamedChain[],
@@ -173,7 +173,9 @@ export async function followClaim(
   try {
     while (!signal.aborted) {
       try {
-        const state = leastAdvanced(await Promise.all(chains.map((chain) => findSpend(chain, source))));
+        const { answers, failures } = await askAll(chains, async (named) => await findSpend(named, source));
+        failures.forEach(onTrouble);
+        const state = leastAdvanced(answers);
         if (state.kind !== 'unspent') {
           const seen = `${state.txid} ${state.confirmations}`;
           if (seen !== lastSeen) onNews({ kind: 'seen', txid: state.txid, confirmations: state.confirmations });

@@ -3,13 +3,13 @@ import { join } from 'node:path';
 
 import { claimKey } from '../core/keys.js';
 import { blockHeight, hex, preimage, type Preimage } from '../core/units.js';
-import { SwapError } from '../errors.js';
 import type { Buyer, ChainSide } from './buyer.js';
 import { highestFeeRate } from './checkChain.js';
 import { followClaim, signClaim, type ClaimSource } from './claim.js';
 import { writeClaimKit } from './claimKit.js';
 import { purchaseFolder } from './dataDir.js';
 import type { Drive } from './drive.js';
+import { askAll } from './observe.js';
 import type { Progress, PurchaseRecord, StoredHtlc } from './record.js';
 import { loadZkp } from './zkp.js';
 
@@ -61,12 +61,10 @@ export async function claimConditions({ chains }: Pick<ChainSide, 'chains'>): Pr
   tipHeight: ReturnType<typeof blockHeight>;
   feeRate: ReturnType<typeof highestFeeRate>;
 }> {
-  const answers = await Promise.allSettled(
-    chains.map(async ({ chain }) => ({ height: (await chain.tip()).height, feeRate: await chain.feeRate() })),
-  );
-  const good = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
-  if (good.length === 0) throw new SwapError('chain_unavailable', 'no Electrum server answers');
-  return { tipHeight: blockHeight(Math.max(...good.map(({ height }) => height))), feeRate: highestFeeRate(good) };
+  const { answers } = await askAll(chains, async ({ chain }) => {
+    return { height: (await chain.tip()).height, feeRate: await chain.feeRate() };
+  });
+  return { tipHeight: blockHeight(Math.max(...answers.map(({ height }) => height))), feeRate: highestFeeRate(answers) };
 }
 
 /** The claim's bytes are on disk; they may be broadcast any number of times. */

@@ -27,5 +27,5 @@ export type DriveOptions = {
   readonly patienceMs?: number;
 };
 
-/** A purchase under way. */
-export type Drive = { readonly buyer: Buyer; readonly options: DriveOptions };
+/** A purchase under way. `sends` counts the payment attempts of this run that ended in failure. */
+export type Drive = { readonly buyer: Buyer; readonly options: DriveOptions; readonly sends: { failed: number } };

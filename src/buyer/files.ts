@@ -119,6 +119,9 @@ export function readPrivateFile(path: string): string | undefined {
   return text;
 }
 
+/** Locks that this process holds. */
+const held = new Set<string>();
+
 /**
  * Takes a lock file that holds this process's id; a lock whose process is gone is taken over.
  *
@@ -131,7 +134,9 @@ export function takeLock(path: string): () => void {
   try {
     if (!isLinked(mine, path)) {
       const holder = lockHolder(path);
-      if (holder !== undefined && isAlive(holder)) {
+      // After a restart in a container our own id may be in a lock that we never took.
+      const isOurs = holder === process.pid && !held.has(path);
+      if (holder !== undefined && !isOurs && isAlive(holder)) {
         throw new SwapError(
           'version_conflict',
           `expected to be alone on ${dirname(path)}, found process ${holder}; wait for it (or delete ${path} if that is no swap program)`,
@@ -143,7 +148,9 @@ export function takeLock(path: string): () => void {
   } finally {
     unlinkSync(mine);
   }
+  held.add(path);
   return () => {
+    held.delete(path);
     rmSync(path, { force: true });
   };
 }

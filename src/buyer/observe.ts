@@ -8,6 +8,33 @@ import type { ServerView } from './deal.js';
 /** One server with the name to show. */
 export type NamedChain = { readonly name: string; readonly chain: LiquidChain };
 
+/**
+ * Asks all servers the same.
+ *
+ * @returns what came back, and what kept the others from answering.
+ * @throws SwapError of the first server if none answered.
+ */
+export async function askAll<T>(
+  chains: readonly NamedChain[],
+  ask: (named: NamedChain) => Promise<T>,
+): Promise<{ answers: T[]; failures: SwapError[] }> {
+  const failures: SwapError[] = [];
+  const asked = await Promise.all(
+    chains.map(async (named) => {
+      try {
+        return [await ask(named)];
+      } catch (error) {
+        if (!(error instanceof SwapError)) throw error;
+        failures.push(error);
+        return [];
+      }
+    }),
+  );
+  const answers = asked.flat(1);
+  if (answers.length === 0) throw failures[0] ?? new Error('a buyer has at least one Electrum server');
+  return { answers, failures };
+}
+
 async function proof(
   chain: LiquidChain,
   id: Txid,

@@ -2,6 +2,7 @@
 import { hashPreimage } from '../core/htlc.js';
 import { hex, preimage, txid, type PaymentHash, type Preimage } from '../core/units.js';
 import { SwapError } from '../errors.js';
+import { PaymentStatus, SwapStatus, type Swap } from '../gen/ln_liquid_swap/v1/swap.js';
 import type { LightningNode, PaymentResult } from '../lightning/node.js';
 import type { Buyer } from './buyer.js';
 import { BuyerError, RemoteError } from './buyerError.js';
@@ -10,13 +11,17 @@ import { findSpend } from './claim.js';
 import { claimSource, writeKit } from './claimStep.js';
 import type { Handover } from './deal.js';
 import type { Drive } from './drive.js';
-import { printable } from './quote.js';
+import { printable } from './printable.js';
 import type { Progress, PurchaseRecord, StoredHtlc } from './record.js';
 import { failedCodes } from './verify.js';
 import { verifyHandover } from './verifyHandover.js';
+import { pause } from './wait.js';
 
 /** One send call answers within this time; what comes later is asked for by the hash. */
 const SEND_SECS = 120;
+/** Attempts of one run, and the pause between them. */
+const MAX_SENDS = 8;
+const SEND_PAUSE_MS = 2_000;
 
 /**
  * One payment, sent at most once per call and only right after a fresh verification. What the node says about the hash
@@ -29,14 +34,16 @@ export async function pay(drive: Drive, record: PurchaseRecord, htlc: StoredHtlc
     throw new BuyerError('not_connected', 'expected a Lightning node to pay with, found none; see --lightning-address');
   }
   const known = await lightning.lookupPayment(htlc.paymentHash);
-  const result = known ?? (await send(lightning, drive, record, htlc));
+  // A failure is terminal: nothing is out any more, so another attempt is a new payment with checks of its own.
+  const isOpen = known === undefined || known.state === 'FAILED';
+  const result = isOpen ? await send(lightning, drive, record, htlc) : known;
   if ('refused' in result) return { step: 'unpaid', reason: result.refused };
   options.onEvent({ kind: 'payment', state: result.state });
   switch (result.state) {
     case 'SUCCEEDED':
       return paidWith(buyer, record, htlc, result.preimage);
     case 'FAILED':
-      return { step: 'unpaid', reason: `the payment failed: ${printable(result.reason)}` };
+      return await afterFailure(drive, htlc, printable(result.reason));
     case 'IN_FLIGHT': {
       const secret = await preimageElsewhere(buyer, record, htlc);
       return secret === undefined ? undefined : paidWith(buyer, record, htlc, secret);
@@ -44,6 +51,23 @@ export async function pay(drive: Drive, record: PurchaseRecord, htlc: StoredHtlc
     default:
       throw new Error(`unknown payment state ${JSON.stringify(result satisfies never)}`);
   }
+}
+
+/** A peer may just be reconnecting: a few more attempts, unless the seller says that it is over. */
+async function afterFailure(drive: Drive, htlc: StoredHtlc, reason: string): Promise<Progress | undefined> {
+  const { buyer, options, sends } = drive;
+  sends.failed += 1;
+  const swap = await swapOfSeller(buyer, htlc);
+  const end = swap === undefined ? undefined : endWithoutPayment(swap);
+  if (end !== undefined || sends.failed >= MAX_SENDS) {
+    return { step: 'unpaid', reason: `the payment failed: ${reason}${end === undefined ? '' : ` (${end})`}` };
+  }
+  options.onEvent({
+    kind: 'waiting',
+    problem: `payment failed (${reason}); attempt ${sends.failed + 1} of ${MAX_SENDS}`,
+  });
+  await pause(SEND_PAUSE_MS, options.signal);
+  return undefined;
 }
 
 async function send(
@@ -98,14 +122,29 @@ async function preimageElsewhere(
   return spend?.kind === 'claimed' ? spend.preimage : undefined;
 }
 
-async function preimageOfSeller({ seller }: Buyer, htlc: StoredHtlc): Promise<Preimage | undefined> {
+async function preimageOfSeller(buyer: Buyer, htlc: StoredHtlc): Promise<Preimage | undefined> {
+  const swap = await swapOfSeller(buyer, htlc);
+  if (swap?.preimage.length !== 32) return undefined;
+  const secret = preimage(swap.preimage);
+  return belongs(secret, htlc.paymentHash) ? secret : undefined;
+}
+
+/** The seller's word; its help is welcome, not needed. */
+async function swapOfSeller({ seller }: Buyer, htlc: StoredHtlc): Promise<Swap | undefined> {
   try {
-    const { swap } = await seller.getSwap({ swapId: Buffer.from(htlc.swapId, 'hex') });
-    if (swap?.preimage.length !== 32) return undefined;
-    const secret = preimage(swap.preimage);
-    return belongs(secret, htlc.paymentHash) ? secret : undefined;
+    return (await seller.getSwap({ swapId: Buffer.from(htlc.swapId, 'hex') })).swap;
   } catch (error) {
-    if (error instanceof RemoteError) return undefined; // its help is welcome, not needed
+    if (error instanceof RemoteError) return undefined;
     throw error;
   }
+}
+
+/** Why a swap that we did not pay cannot be paid any more. */
+export function endWithoutPayment(swap: Swap): string | undefined {
+  const { status, paymentStatus } = swap;
+  const isOver = status === SwapStatus.FAILED || status === SwapStatus.REFUNDED || status === SwapStatus.CLAIMED;
+  const isCanceled = paymentStatus === PaymentStatus.CANCELING || paymentStatus === PaymentStatus.CANCELED;
+  const why = swap.reason === '' ? '' : `: ${printable(swap.reason)}`;
+  if (isOver) return `the seller ended the swap${why}`;
+  return isCanceled ? `the seller canceled the invoice${why}` : undefined;
 }

@@ -29,6 +29,7 @@ import { genesisOf, nowSecs, type ChainSide } from './buyer.js';
 import { BuyerError } from './buyerError.js';
 import { highestFeeRate, leastSubsidy } from './checkChain.js';
 import { pinnedSeller, pinSeller } from './dataDir.js';
+import { printable } from './printable.js';
 import type { SellerClient } from './rpcClient.js';
 
 /** An offer as parsed. The ticker is the seller's own word. */
@@ -84,9 +85,6 @@ export function parseAnswer<T>(what: string, parse: () => T): T {
     throw new BuyerError('seller_answer_invalid', `the seller's ${what} is malformed: ${errorChain(cause)}`, cause);
   }
 }
-
-/** Seller's text without anything that could steer a terminal. */
-export const printable = (text: string): string => text.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 300);
 
 function parseOffer(offer: Offer): SellerOffer {
   return {

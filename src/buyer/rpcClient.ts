@@ -19,6 +19,7 @@ import { SwapError, type FieldViolation } from '../errors.js';
 import { AdminServiceDefinition } from '../gen/ln_liquid_swap/v1/admin.js';
 import { SwapServiceDefinition } from '../gen/ln_liquid_swap/v1/swap.js';
 import { RemoteError, type RemoteOutcome } from './buyerError.js';
+import { printable } from './printable.js';
 
 /** Where a server listens and how it is reached. */
 export type RpcEndpoint = {
@@ -61,7 +62,10 @@ function violationsOf(error: ClientError): FieldViolation[] {
   if (!(error instanceof RichClientError)) return [];
   return error.extra.flatMap((detail) =>
     detail.$type === BadRequest.$type
-      ? detail.fieldViolations.map(({ field, description }) => ({ field, description }))
+      ? detail.fieldViolations.map(({ field, description }) => ({
+          field: printable(field),
+          description: printable(description),
+        }))
       : [],
   );
 }
@@ -69,9 +73,9 @@ function violationsOf(error: ClientError): FieldViolation[] {
 function remoteError(address: string, error: ClientError, swapErrorCode: string | undefined): RemoteError {
   const outcome = OUTCOMES[error.code] ?? 'failed';
   const isSilent = outcome === 'unavailable' && swapErrorCode === undefined;
-  const details = error.details.replace(/ Resolution note: $/, '');
+  const details = printable(error.details.replace(/\.? Resolution note: $/, ''));
   return new RemoteError({
-    code: swapErrorCode ?? Status[error.code].toLowerCase(),
+    code: swapErrorCode === undefined ? Status[error.code].toLowerCase() : printable(swapErrorCode),
     outcome,
     message: isSilent ? `expected an answer from ${address}, found: ${details}` : details,
     violations: violationsOf(error),

@@ -4,7 +4,7 @@
  */
 import { hex, swapId, type SwapId } from '../core/units.js';
 import { SwapError } from '../errors.js';
-import { PaymentStatus, SwapStatus, type Swap } from '../gen/ln_liquid_swap/v1/swap.js';
+import { SwapStatus } from '../gen/ln_liquid_swap/v1/swap.js';
 import type { Buyer } from './buyer.js';
 import { BuyerError, RemoteError } from './buyerError.js';
 import { isWorthWaiting } from './check.js';
@@ -12,9 +12,10 @@ import { finishClaim, prepareClaim, writeKit } from './claimStep.js';
 import { advance, lockPurchase, readRecord } from './dataDir.js';
 import type { Handover } from './deal.js';
 import type { Drive, DriveOptions } from './drive.js';
-import { pay } from './payStep.js';
+import { endWithoutPayment, pay } from './payStep.js';
 import { createSwapRequest } from './purchase.js';
-import { parseAnswer, printable } from './quote.js';
+import { printable } from './printable.js';
+import { parseAnswer } from './quote.js';
 import { isFinal, type Progress, type PurchaseRecord, type StoredHtlc } from './record.js';
 import { failedCodes, type VerificationReport } from './verify.js';
 import { handoverOf, VerificationRefused, verifyHandover } from './verifyHandover.js';
@@ -37,8 +38,9 @@ export async function drivePurchase(buyer: Buyer, number: number, options: Drive
     let record = readRecord(buyer.dir, number);
     if (record === undefined)
       throw new BuyerError('unknown_swap', `expected purchase ${number}, found an empty folder`);
+    const drive: Drive = { buyer, options, sends: { failed: 0 } };
     while (!isFinal(record.progress.step) && record.progress.step !== options.until && !options.signal.aborted) {
-      const progress = await nextOrWait({ buyer, options }, record);
+      const progress = await nextOrWait(drive, record);
       if (progress === undefined) continue;
       record = advance(buyer.dir, record, progress);
       options.onEvent({ kind: 'step', record });
@@ -148,16 +150,6 @@ async function awaitAndVerify(drive: Drive, record: PurchaseRecord, id: SwapId):
     return { step: 'verified', htlc };
   }
   return undefined;
-}
-
-/** Why a swap that we did not pay cannot be paid any more. */
-function endWithoutPayment(swap: Swap): string | undefined {
-  const { status, paymentStatus } = swap;
-  const isOver = status === SwapStatus.FAILED || status === SwapStatus.REFUNDED || status === SwapStatus.CLAIMED;
-  const isCanceled = paymentStatus === PaymentStatus.CANCELING || paymentStatus === PaymentStatus.CANCELED;
-  const why = swap.reason === '' ? '' : `: ${printable(swap.reason)}`;
-  if (isOver) return `the seller ended the swap${why}`;
-  return isCanceled ? `the seller canceled the invoice${why}` : undefined;
 }
 
 async function verifyPatiently(drive: Drive, record: PurchaseRecord, handover: Handover): Promise<VerificationReport> {

@@ -1,18 +1,33 @@
 /** Waiting: for the chain or a clock, whichever is first. Nothing here ever throws. */
 import type { NamedChain } from './observe.js';
 
-/** Resolves after `milliseconds`, or at once when the signal is aborted. */
-export async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
+/**
+ * Resolves after `milliseconds`, or at once when one of the signals is aborted. (AbortSignal.any is not used: Node 20 may
+ * collect it before it fires.)
+ */
+export async function pause(milliseconds: number, ...signals: readonly AbortSignal[]): Promise<void> {
+  if (signals.some((signal) => signal.aborted)) return;
   await new Promise<void>((resolve) => {
     const done = (): void => {
       clearTimeout(timer);
-      signal.removeEventListener('abort', done);
+      for (const signal of signals) signal.removeEventListener('abort', done);
       resolve();
     };
     const timer = setTimeout(done, milliseconds);
-    signal.addEventListener('abort', done, { once: true });
+    for (const signal of signals) signal.addEventListener('abort', done, { once: true });
   });
+}
+
+/** A signal that aborts with `parent` or after `milliseconds`. It does not keep the process alive. */
+export function withTimeout(parent: AbortSignal, milliseconds: number): AbortSignal {
+  const controller = new AbortController();
+  const end = (): void => {
+    controller.abort();
+  };
+  setTimeout(end, milliseconds).unref();
+  parent.addEventListener('abort', end, { once: true });
+  if (parent.aborted) end();
+  return controller.signal;
 }
 
 /** Notices changes on chains, also those between two waits. */
@@ -39,7 +54,7 @@ export function watchChains(chains: readonly NamedChain[], scriptPubKey: Uint8Ar
       wake = () => {
         woken.abort();
       };
-      if (!hasChanged) await pause(milliseconds, AbortSignal.any([signal, woken.signal]));
+      if (!hasChanged) await pause(milliseconds, signal, woken.signal);
       hasChanged = false;
       wake = undefined;
     },

@@ -4,7 +4,8 @@ import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
 import { z } from 'zod';
 
-import { listOffers, printable } from '../buyer/quote.js';
+import { printable } from '../buyer/printable.js';
+import { listOffers } from '../buyer/quote.js';
 import type { AdminClient } from '../buyer/rpcClient.js';
 import { assetId, displayHex, hex } from '../core/units.js';
 import { SwapError } from '../errors.js';

@@ -15,13 +15,14 @@ import { readQuote, storeQuote, type StoredQuote } from '../buyer/quoteFile.js';
 import { isFinal, type PurchaseRecord, type Step } from '../buyer/record.js';
 import type { SellerClient } from '../buyer/rpcClient.js';
 import { drivePurchase } from '../buyer/session.js';
+import { withTimeout } from '../buyer/wait.js';
 import { VerificationRefused } from '../buyer/verifyHandover.js';
 import { encodeAddress } from '../core/network.js';
 import { assetAmount, msat, sat } from '../core/units.js';
 import { SwapError } from '../errors.js';
 import { parseAmount } from './amount.js';
 import { findAsset } from './asset.js';
-import { describeFailure, EXIT, EXIT_OF_STEP, type ExitCode } from './exit.js';
+import { describeFailure, EXIT, EXIT_OF_STEP, failureLine, type ExitCode } from './exit.js';
 import { confsOption, satOption, timeoutOption } from './options.js';
 import { action, withBuyer, withChains, withSeller, type Run } from './run.js';
 import { loggerOf } from './settings.js';
@@ -130,7 +131,7 @@ async function drive(
 ): Promise<ExitCode> {
   const { until, timeoutSecs } = options;
   try {
-    const signal = AbortSignal.any([run.signal, AbortSignal.timeout(timeoutSecs * 1000)]);
+    const signal = withTimeout(run.signal, timeoutSecs * 1000);
     const end = await drivePurchase(buyer, record.number, {
       signal,
       onEvent: teller(run),
@@ -144,9 +145,17 @@ async function drive(
     if (step === 'paid') run.out.progress(`next: swap claim ${record.number}, without delay`);
     return code;
   } catch (error) {
-    if (error instanceof VerificationRefused) run.out.note(describeReport(error.report));
+    if (error instanceof VerificationRefused) return refused(run, record, error);
     throw error;
   }
+}
+
+/** The purchase and the report make one result; the line of the error follows. */
+function refused(run: Run, record: PurchaseRecord, error: VerificationRefused): ExitCode {
+  const end = findRecord(run.settings.dataDir, String(record.number));
+  run.out.result({ ...purchaseView(end), ...reportView(error.report) }, () => describeReport(error.report));
+  run.out.progress(failureLine(describeFailure(error)));
+  return EXIT.refused;
 }
 
 /** Prints progress; the same line twice in a row is no news. */
@@ -192,7 +201,7 @@ async function claim(
 
 /** Works with nothing but the kit and Electrum servers: the kit's own if none are given. */
 async function claimKit(run: Run, path: string, timeoutSecs: number): Promise<ExitCode> {
-  const signal = AbortSignal.any([run.signal, AbortSignal.timeout(timeoutSecs * 1000)]);
+  const signal = withTimeout(run.signal, timeoutSecs * 1000);
   const body = async (side: ChainSide): Promise<ExitCode> => {
     const end = await claimFromKit(side, path, { signal, onEvent: teller(run) });
     run.out.result(end, () => (end.kind === 'pending' ? 'claim: pending' : `${end.kind}: ${end.txid}`));
@@ -223,7 +232,7 @@ async function buy(run: Run, options: z.output<typeof buyOptions>): Promise<Exit
 async function resume(run: Run, buyer: Buyer, which: true | string, timeoutSecs: number): Promise<ExitCode> {
   if (which !== true) return await drive(run, buyer, findRecord(buyer.dir, which), { timeoutSecs });
   const open = readRecords(buyer.dir).filter(({ progress }) => !isFinal(progress.step));
-  const signal = AbortSignal.any([run.signal, AbortSignal.timeout(timeoutSecs * 1000)]);
+  const signal = withTimeout(run.signal, timeoutSecs * 1000);
   const ends = await Promise.all(
     open.map(async (record) => {
       const tell = teller({

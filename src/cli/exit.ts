@@ -64,10 +64,13 @@ export type Failure = {
   readonly violations: readonly { readonly field: string; readonly description: string }[];
 };
 
+/** A second `swap buy` would buy twice. */
+const TRY_AGAIN = '; try again, but a purchase that was begun with: swap buy --resume';
+
 /** What to tell about anything that was thrown. A plain Error is a bug and says so. */
 export function describeFailure(error: unknown): Failure {
   if (error instanceof RemoteError) {
-    const advice = error.outcome === 'unavailable' ? '; the outcome is unknown, it is safe to run this again' : '';
+    const advice = error.outcome === 'unavailable' ? TRY_AGAIN : '';
     const message = `${error.message}${advice}`;
     return { exitCode: EXIT_OF_REMOTE[error.outcome], code: error.code, message, violations: error.violations };
   }
@@ -76,7 +79,7 @@ export function describeFailure(error: unknown): Failure {
   }
   if (error instanceof SwapError) {
     const exitCode = EXIT_OF_SWAP_ERROR[error.code] ?? EXIT.failed;
-    const message = exitCode === EXIT.unknown ? `${errorChain(error)}; it is safe to run this again` : error.message;
+    const message = exitCode === EXIT.unknown ? `${errorChain(error)}${TRY_AGAIN}` : error.message;
     return { exitCode, code: error.code, message, violations: error.violations };
   }
   if (error instanceof CommanderError) {

@@ -10,15 +10,10 @@ export type Output = {
   result(value: unknown, text: () => string): void;
   /** What goes on; stderr. */
   progress(line: string): void;
-  /** Text that is no result (a table before an error); stdout unless JSON goes there. */
-  note(text: string): void;
 };
 
 /** Writes to the process's streams. */
 export function openOutput(isJson: boolean): Output {
-  const note = (text: string): void => {
-    (isJson ? process.stderr : process.stdout).write(`${text}\n`);
-  };
   return {
     isJson,
     result: (value, text) => {
@@ -27,7 +22,6 @@ export function openOutput(isJson: boolean): Output {
     progress: (line) => {
       process.stderr.write(`${line}\n`);
     },
-    note,
   };
 }
 

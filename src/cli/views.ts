@@ -1,7 +1,8 @@
 /** How records, swaps, checks and events look: for scripts, and for people. */
 import type { CheckCode } from '../buyer/check.js';
 import type { PurchaseEvent } from '../buyer/drive.js';
-import { printable, type SellerOffer, type SellerQuote } from '../buyer/quote.js';
+import { printable } from '../buyer/printable.js';
+import type { SellerOffer, SellerQuote } from '../buyer/quote.js';
 import type { PurchaseRecord } from '../buyer/record.js';
 import type { VerificationReport } from '../buyer/verify.js';
 import { displayHex, hex } from '../core/units.js';
