@@ -118,8 +118,11 @@ describe('kills in the middle of payments', () => {
     const [before, capacity] = [await hashes(), await received()];
     let isOver = false;
     const workers = Array.from({ length: 3 }, () => payUntil(() => isOver));
-    await eventually('payments under way', async () => (await hashes()).settled.length > before.settled.length + 2);
-    isOver = true;
+    try {
+      await eventually('payments under way', async () => (await hashes()).settled.length > before.settled.length + 2);
+    } finally {
+      isOver = true;
+    }
     await world.restart(name, 'SIGKILL');
     await Promise.all(workers);
     await world.allUsable();
