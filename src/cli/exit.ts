@@ -92,7 +92,10 @@ export function describeFailure(error: unknown): Failure {
 
 /** The one line of a failure: its parts in one line each become one line together. */
 export function failureLine({ code, message, violations }: Failure): string {
-  const details = violations.map(({ field, description }) => `${field}: ${description}`).join('; ');
+  const details = violations
+    .map(({ field, description }) => `${field}: ${description}`)
+    .filter((detail) => !message.includes(detail))
+    .join('; ');
   const text = details === '' ? message : `${message} (${details})`;
   return `${code}: ${text.replaceAll(/\s*\n\s*/g, ' · ')}`;
 }

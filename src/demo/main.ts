@@ -138,8 +138,9 @@ function showFunding(swap: Swap): void {
 }
 
 function showReport(report: VerificationReport): void {
-  for (const check of report.checks)
-    checkLine(check.ok, check.code, check.ok ? check.sentence : `expected ${check.expected}, found ${check.found}`);
+  for (const { ok, code, sentence, expected, found } of report.checks) {
+    checkLine(ok, ok ? sentence : `${code}: expected ${expected}, found ${found}`);
+  }
   const { facts } = report;
   if (facts !== undefined)
     fact(

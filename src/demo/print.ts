@@ -22,9 +22,9 @@ export function why(text: string): void {
 }
 
 /** A check with its outcome. */
-export function checkLine(isOk: boolean, code: string, text: string): void {
+export function checkLine(isOk: boolean, text: string): void {
   const mark = isOk ? paint('32', 'ok') : paint('31', 'REFUSED');
-  say(`   ${mark}  ${code.padEnd(24)} ${text}`);
+  say(`   ${mark}  ${text}`);
 }
 
 /** Rows under a heading; every column as wide as its widest cell. */
