@@ -134,29 +134,27 @@ export function timelockLeft(
   return { blocksLeft, cap: safeTotalCltvDelta({ blocksLeft, finalCltvDelta, regtest: isRegtest(deal) }) };
 }
 
-/** A payment sent now ends before the refund opens, and the claim fee is there. */
+/** The L-BTC in the HTLC pays a claim at 1.5 times the present rate. */
+export function checkSubsidy(deal: Deal, around: Surroundings): Check {
+  const servers = answering(around.servers);
+  const least = leastSubsidy(highestFeeRate(servers), 150n);
+  const isEnough = servers.length > 0 && deal.feeSubsidySat >= least;
+  return check('fee_subsidy_too_low', isEnough, `at least ${least} sat`, `${deal.feeSubsidySat} sat`);
+}
+
+/** A payment sent now ends before the refund opens. */
 export function checkTimelock(
   deal: Deal,
-  around: Surroundings,
   known: { htlc: HtlcTerms | undefined; invoice: DecodedInvoice | undefined; tip: TipVerdict },
 ): Check[] {
   const { htlc, invoice, tip } = known;
   const needed = payerMin(deal) + PAYER_SPARE_BLOCKS;
-  const servers = answering(around.servers);
-  const subsidy = leastSubsidy(highestFeeRate(servers), 150n);
-  const subsidyCheck = check(
-    'fee_subsidy_too_low',
-    servers.length > 0 && deal.feeSubsidySat >= subsidy,
-    `at least ${subsidy} sat`,
-    `${deal.feeSubsidySat} sat`,
-  );
   if (htlc === undefined || invoice === undefined || !tip.ok) {
     const missing = htlc === undefined ? 'no HTLC script' : invoice === undefined ? 'no invoice' : 'no believable tip';
     return [
       uncheckable('refund_height_too_low', `at least ${needed} blocks left`, missing),
       uncheckable('final_cltv_too_high', `at most ${MAX_FINAL_CLTV_DELTA}`, missing),
       uncheckable('final_cltv_vs_cap', 'a safe cap', missing),
-      subsidyCheck,
     ];
   }
   const { blocksLeft, cap } = timelockLeft(deal, htlc, invoice, tip.height);
@@ -175,6 +173,5 @@ export function checkTimelock(
       `final CLTV + ${PAYER_CLTV_PADDING} <= cap`,
       cap === undefined ? `${final} + ${PAYER_CLTV_PADDING}, and no cap is safe` : `${final} + 3 <= ${cap}`,
     ),
-    subsidyCheck,
   ];
 }

@@ -26,7 +26,7 @@ export type ElectrumEndpoints = {
 };
 
 /** The buyer's Lightning node. */
-export type LightningEndpoint = {
+type LightningEndpoint = {
   readonly address: string;
   readonly tokenFile?: string | undefined;
   readonly tlsCertFile?: string | undefined;
@@ -99,7 +99,7 @@ function openLightning(endpoint: LightningEndpoint, log: Logger): ReturnType<typ
 }
 
 /** What the buyer's wallet holds of one asset, smallest units. */
-export type WalletBalance = { readonly assetId: AssetId; readonly confirmed: bigint; readonly unconfirmed: bigint };
+type WalletBalance = { readonly assetId: AssetId; readonly confirmed: bigint; readonly unconfirmed: bigint };
 
 /** The buyer's own wallet, as far as a buyer needs one. */
 export type PayoutWallet = {

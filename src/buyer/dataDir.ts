@@ -6,12 +6,9 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-import { z } from 'zod';
-
 import { seedFromMnemonic } from '../core/keys.js';
 import type { AcceptedTip } from '../core/tipRule.js';
 import { blockHeight, pubkey, unixSecs, type BlockHash, type Pubkey } from '../core/units.js';
-import { SwapError } from '../errors.js';
 import { createMnemonicFile, readMnemonicFile } from '../liquid/walletFile.js';
 import { BuyerError } from './buyerError.js';
 import { makePrivateFolder, namesIn, readPrivateFile, systemCode, takeLock, writePrivateFile } from './files.js';
@@ -140,14 +137,4 @@ export function findRecord(dir: string, name: string): PurchaseRecord {
     'unknown_swap',
     `expected the number, swap id or request id of a purchase, found ${found} for "${name}"; see: swap history`,
   );
-}
-
-/** Parses a stored JSON file. @throws SwapError `bad_config`. */
-export function parseStored<S extends z.ZodType>(path: string, text: string, schema: S): z.output<S> {
-  try {
-    return schema.parse(JSON.parse(text));
-  } catch (cause) {
-    const problem = cause instanceof z.ZodError ? z.prettifyError(cause).replaceAll('\n', ' ') : 'no JSON';
-    throw new SwapError('bad_config', `${path}: expected its known format, found: ${problem}`, { cause });
-  }
 }

@@ -8,6 +8,7 @@ import { hex, msat, type Msat, type Sat } from '../core/units.js';
 import type { CreateSwapRequest } from '../gen/ln_liquid_swap/v1/swap.js';
 import { genesisOf, nowSecs, type Buyer } from './buyer.js';
 import { reserveNumber, saveRecord } from './dataDir.js';
+import type { Deal } from './deal.js';
 import { refuseBadQuote, trustedNodeId, type SellerQuote } from './quote.js';
 import type { PurchaseRecord } from './record.js';
 
@@ -48,21 +49,12 @@ export async function startPurchase(
     sellerAddress: buyer.sellerAddress,
     ticker: asset.ticker,
     precision: asset.precision,
-    deal: {
+    deal: dealOf(quote, {
       network,
-      genesis: genesisOf(network),
       sellerNodeId,
-      quoteId: quote.quoteId,
-      assetId: quote.assetId,
-      assetAmount: quote.assetAmount,
-      priceMsat: quote.priceMsat,
-      feeSubsidySat: quote.feeSubsidySat,
-      profile: quote.profile,
-      refundDeltaBlocks: quote.refundDeltaBlocks,
       minFundingConfs,
-      invoiceExpirySecs: quote.invoiceExpirySecs,
       claimPubkey: claimKey(seed, network, number).pubkey,
-    },
+    }),
     maxFeeMsat: wishes.maxFeeSat === undefined ? defaultFee(quote.priceMsat) : msat(wishes.maxFeeSat * 1000n),
     payout: {
       address: wishes.payoutAddress,
@@ -73,6 +65,16 @@ export async function startPurchase(
   };
   saveRecord(dir, record);
   return record;
+}
+
+function dealOf(
+  quote: SellerQuote,
+  own: Pick<Deal, 'network' | 'sellerNodeId' | 'minFundingConfs' | 'claimPubkey'>,
+): Deal {
+  const { quoteId, assetId, assetAmount, priceMsat, feeSubsidySat, profile } = quote;
+  const { refundDeltaBlocks, invoiceExpirySecs } = quote;
+  const terms = { profile, refundDeltaBlocks, invoiceExpirySecs };
+  return { ...own, ...terms, genesis: genesisOf(own.network), quoteId, assetId, assetAmount, priceMsat, feeSubsidySat };
 }
 
 const defaultFee = (priceMsat: Msat): Msat => msat(priceMsat / 100n + 10_000n);

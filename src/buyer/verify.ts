@@ -9,13 +9,21 @@ import type { DecodedInvoice } from '../core/invoice.js';
 import type { HtlcOutpoint } from '../core/tx.js';
 import type { BlockHeight } from '../core/units.js';
 import { CHECK_CODES, type Check, type CheckCode } from './check.js';
-import { answering, checkDepth, checkServers, checkTimelock, timelockLeft, tipVerdict } from './checkChain.js';
+import {
+  answering,
+  checkDepth,
+  checkServers,
+  checkSubsidy,
+  checkTimelock,
+  timelockLeft,
+  tipVerdict,
+} from './checkChain.js';
 import { checkBinding, checkInvoice, readInvoice } from './checkInvoice.js';
 import { checkFunding, checkScript, readScript } from './checkScript.js';
 import type { Deal, Handover, Surroundings } from './deal.js';
 
 /** What a verification found out besides its checks; only there when every check passed. */
-export type VerifiedFacts = {
+type VerifiedFacts = {
   readonly htlc: HtlcTerms;
   readonly invoice: DecodedInvoice;
   /** The HTLC's outputs: the asset first. */
@@ -45,7 +53,8 @@ export function verifySwap(deal: Deal, handover: Handover, around: Surroundings)
     ...checkBinding(deal, handover, htlc, invoice),
     ...funding.checks,
     ...checkDepth(deal, handover, around, points),
-    ...checkTimelock(deal, around, { htlc, invoice, tip }),
+    ...checkTimelock(deal, { htlc, invoice, tip }),
+    checkSubsidy(deal, around),
   ];
   const checks = inOrder(found);
   const { outpoints } = funding;

@@ -7,26 +7,24 @@ import { BuyerError } from '../buyer/buyerError.js';
 import { claimFromKit } from '../buyer/claimFromKit.js';
 import { readClaimKit } from '../buyer/claimKit.js';
 import { readPayoutWallet } from '../buyer/connect.js';
-import { findRecord, readRecords } from '../buyer/dataDir.js';
-import type { PurchaseEvent } from '../buyer/drive.js';
+import { findRecord } from '../buyer/dataDir.js';
 import { startPurchase, type Wishes } from '../buyer/purchase.js';
 import { listOffers, requestQuote } from '../buyer/quote.js';
 import { readQuote, storeQuote, type StoredQuote } from '../buyer/quoteFile.js';
-import { isFinal, type PurchaseRecord, type Step } from '../buyer/record.js';
+import type { PurchaseRecord, Step } from '../buyer/record.js';
 import type { SellerClient } from '../buyer/rpcClient.js';
-import { drivePurchase } from '../buyer/session.js';
 import { withTimeout } from '../buyer/wait.js';
-import { VerificationRefused } from '../buyer/verifyHandover.js';
 import { encodeAddress } from '../core/network.js';
 import { assetAmount, msat, sat } from '../core/units.js';
 import { SwapError } from '../errors.js';
 import { parseAmount } from './amount.js';
 import { findAsset } from './asset.js';
-import { describeFailure, EXIT, EXIT_OF_STEP, failureLine, type ExitCode } from './exit.js';
+import { drive, resume, teller } from './drive.js';
+import { EXIT, type ExitCode } from './exit.js';
 import { confsOption, satOption, timeoutOption } from './options.js';
 import { action, withBuyer, withChains, withSeller, type Run } from './run.js';
 import { loggerOf } from './settings.js';
-import { describeEvent, describePurchase, describeQuote, describeReport, purchaseView, reportView } from './views.js';
+import { describeQuote } from './views.js';
 
 const orderOptions = z.object({ asset: z.string(), amount: z.string() });
 const driveOptions = z.object({ timeout: timeoutOption });
@@ -122,52 +120,6 @@ async function create(run: Run, options: z.output<typeof createOptions>, args: r
   });
 }
 
-/** Drives one purchase and prints how far it came. Reaching `until` is success. */
-async function drive(
-  run: Run,
-  buyer: Buyer,
-  record: PurchaseRecord,
-  options: { readonly until?: Step; readonly timeoutSecs: number },
-): Promise<ExitCode> {
-  const { until, timeoutSecs } = options;
-  try {
-    const signal = withTimeout(run.signal, timeoutSecs * 1000);
-    const end = await drivePurchase(buyer, record.number, {
-      signal,
-      onEvent: teller(run),
-      ...(until === undefined ? {} : { until }),
-    });
-    run.out.result(purchaseView(end), () => describePurchase(end));
-    const { step } = end.progress;
-    const code = step === until ? EXIT.done : EXIT_OF_STEP[step];
-    if (code === EXIT.unknown) run.out.progress(`not finished; continue with: swap buy --resume ${record.number}`);
-    if (step === 'created') run.out.progress(`next: swap verify ${record.number}, then swap pay ${record.number}`);
-    if (step === 'paid') run.out.progress(`next: swap claim ${record.number}, without delay`);
-    return code;
-  } catch (error) {
-    if (error instanceof VerificationRefused) return refused(run, record, error);
-    throw error;
-  }
-}
-
-/** The purchase and the report make one result; the line of the error follows. */
-function refused(run: Run, record: PurchaseRecord, error: VerificationRefused): ExitCode {
-  const end = findRecord(run.settings.dataDir, String(record.number));
-  run.out.result({ ...purchaseView(end), ...reportView(error.report) }, () => describeReport(error.report));
-  run.out.progress(failureLine(describeFailure(error)));
-  return EXIT.refused;
-}
-
-/** Prints progress; the same line twice in a row is no news. */
-function teller(run: Run): (event: PurchaseEvent) => void {
-  let last: string | undefined;
-  return (event) => {
-    const line = describeEvent(event);
-    if (line !== undefined && line !== last) run.out.progress(line);
-    last = line;
-  };
-}
-
 function expectStep(record: PurchaseRecord, allowed: readonly Step[], advice: string): void {
   const { step } = record.progress;
   if (allowed.includes(step)) return;
@@ -226,41 +178,4 @@ async function buy(run: Run, options: z.output<typeof buyOptions>): Promise<Exit
     const record = await startPurchase(buyer, stored.quote, stored, wishes);
     return await drive(run, buyer, record, { timeoutSecs: options.timeout });
   });
-}
-
-/** Drives all open purchases side by side; the worst end decides the exit code. */
-async function resume(run: Run, buyer: Buyer, which: true | string, timeoutSecs: number): Promise<ExitCode> {
-  if (which !== true) return await drive(run, buyer, findRecord(buyer.dir, which), { timeoutSecs });
-  const open = readRecords(buyer.dir).filter(({ progress }) => !isFinal(progress.step));
-  const signal = withTimeout(run.signal, timeoutSecs * 1000);
-  const ends = await Promise.all(
-    open.map(async (record) => {
-      const tell = teller({
-        ...run,
-        out: {
-          ...run.out,
-          progress: (line) => {
-            run.out.progress(`#${record.number} ${line}`);
-          },
-        },
-      });
-      try {
-        const end = await drivePurchase(buyer, record.number, { signal, onEvent: tell });
-        return { code: EXIT_OF_STEP[end.progress.step], view: purchaseView(end), text: describePurchase(end) };
-      } catch (error) {
-        const { exitCode, code, message } = describeFailure(error);
-        const report = error instanceof VerificationRefused ? reportView(error.report) : undefined;
-        return {
-          code: exitCode,
-          view: { number: record.number, error: { code, message }, report },
-          text: `#${record.number} ${code}: ${message}`,
-        };
-      }
-    }),
-  );
-  run.out.result({ purchases: ends.map(({ view }) => view) }, () =>
-    ends.length === 0 ? 'nothing to resume' : ends.map(({ text }) => text).join('\n\n'),
-  );
-  const worst: readonly ExitCode[] = [EXIT.failed, EXIT.refused, EXIT.usage, EXIT.unknown, EXIT.unpaid];
-  return worst.find((code) => ends.some((end) => end.code === code)) ?? EXIT.done;
 }

@@ -24,6 +24,7 @@ import {
   type Swap,
   type SwapServiceImplementation,
 } from '../../src/gen/ln_liquid_swap/v1/swap.js';
+import { connectElectrum } from '../../src/liquid/electrum.js';
 import { createLogger } from '../../src/log.js';
 import {
   driveTo,
@@ -52,6 +53,7 @@ let lied: TestBuyer;
 const opened: { close(): void }[] = [];
 
 const log = createLogger('test-buyer', 'silent');
+const FAST = { reconnectWaitMs: 50 };
 
 /** The same data directory, connected anew: what a restarted program has. */
 async function reconnect(dir: string, sellerAddress: string): Promise<Buyer> {
@@ -195,9 +197,12 @@ describe('a purchase', () => {
     await refunded(await atSeller(other));
   });
 
-  it('can be claimed from its kit alone, and the purchase then knows', async () => {
+  it('can be claimed from its kit alone, with a server away, and the purchase then knows', async () => {
     const record = await whileMining(driveTo(honest, await startTestPurchase(world, honest), 'paid'));
-    const { network, chains, isSingleServerTrusted } = honest.buyer;
+    const { network, isSingleServerTrusted } = honest.buyer;
+    const away = { name: 'away', chain: connectElectrum({ servers: ['tcp://127.0.0.1:1'], log, timeouts: FAST }) };
+    opened.push(away.chain);
+    const chains = [away, ...honest.buyer.chains];
     const kit = claimKitFile(honest.buyer.dir, record.number);
     const options = { signal: AbortSignal.timeout(30_000), onEvent: () => undefined };
     const claim = await whileMining(claimFromKit({ network, chains, isSingleServerTrusted }, kit, options));
