@@ -22,6 +22,8 @@ import { lockDataDir, openDatabase } from './store/db.js';
 const USAGE = 'Usage: lnnoded --config FILE.toml   (any key also as LNNODED_SECTION__KEY in the environment)\n';
 const EXIT_USAGE = 2;
 const EXIT_HEAP = 75;
+/** Shorter invoices are for tests. */
+const MIN_EXPIRY_SECS = 60;
 
 function readFlags(): { config?: string | undefined; help?: boolean | undefined } {
   try {
@@ -42,32 +44,45 @@ function readSeed(dataDir: string): Buffer {
   return Buffer.from(text, 'hex');
 }
 
-async function run(config: LnnodedConfig, log: Logger): Promise<number> {
-  const { node: settings, grpc, bitcoind, policy } = config;
+/** What the configuration names, opened and locked. */
+function openResources({ node, grpc, bitcoind }: LnnodedConfig) {
+  mkdirSync(node.data_dir, { recursive: true, mode: 0o700 });
+  chmodSync(node.data_dir, 0o700);
+  const lock = lockDataDir(node.data_dir);
+  const token = readOrCreateSecretFile('grpc.token_file', grpc.token_file, () => randomBytes(32).toString('hex'));
+  const password = readSecretFile('bitcoind.password_file', bitcoind.password_file);
+  const { url, user, ca_file: caFile } = bitcoind;
+  const source = connectBitcoind({ url, user, password, caFile });
+  const seed = readSeed(node.data_dir);
+  const db = openDatabase(join(node.data_dir, 'lnnoded.sqlite'));
+  const close = (): void => {
+    source.close();
+    db.close();
+    lock.release();
+  };
+  return { token, source, seed, db, close };
+}
+
+/** Aborts at SIGTERM, SIGINT, or when the node asks for a restart. */
+function stopSignal(): AbortController {
   const stopping = new AbortController();
-  let exitCode = 0;
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
       stopping.abort();
     });
   }
-  mkdirSync(settings.data_dir, { recursive: true, mode: 0o700 });
-  chmodSync(settings.data_dir, 0o700);
-  const lock = lockDataDir(settings.data_dir);
-  const token = readOrCreateSecretFile('grpc.token_file', grpc.token_file, () => randomBytes(32).toString('hex'));
-  const source = connectBitcoind({
-    url: bitcoind.url,
-    user: bitcoind.user,
-    password: readSecretFile('bitcoind.password_file', bitcoind.password_file),
-    caFile: bitcoind.ca_file,
-  });
+  return stopping;
+}
+
+async function run(config: LnnodedConfig, log: Logger): Promise<number> {
+  const { node: settings, grpc, bitcoind, policy } = config;
+  const stopping = stopSignal();
+  let exitCode = 0;
+  const { token, close, ...resources } = openResources(config);
   // LDK is large: a wrong configuration is refused before it is loaded.
   const [{ startNode }, { serve }] = await Promise.all([import('./node.js'), import('./rpc/server.js')]);
-  const db = openDatabase(join(settings.data_dir, 'lnnoded.sqlite'));
   const node = await startNode({
-    db,
-    source,
-    seed: readSeed(settings.data_dir),
+    ...resources,
     network: settings.network,
     policy: {
       minFundingDepth: policy.min_funding_depth,
@@ -85,35 +100,32 @@ async function run(config: LnnodedConfig, log: Logger): Promise<number> {
     },
     signal: stopping.signal,
   });
-  const p2pAddress = `${settings.p2p_listen.host}:${node.p2pPort}`;
+  const p2pAddress = hostPort(settings.p2p_listen.host, node.p2pPort);
   const { tls_cert_file: certFile, tls_key_file: keyFile } = grpc;
-  const rpc = await serve({
-    node,
-    version: version(),
-    p2pAddress,
-    log,
-    host: grpc.listen.host,
-    port: grpc.listen.port,
-    token,
-    tls: certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile },
-    minInvoiceExpirySecs: settings.network === 'regtest' ? policy.min_invoice_expiry_secs : 60,
-  });
-  const ready = { ready: true, grpc: `${grpc.listen.host}:${rpc.port}`, p2p: p2pAddress, node_id: node.nodeId };
+  const tls = certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile };
+  const minInvoiceExpirySecs = settings.network === 'regtest' ? policy.min_invoice_expiry_secs : MIN_EXPIRY_SECS;
+  const parts = { node, version: version(), p2pAddress, log };
+  const rpc = await serve({ ...parts, ...grpc.listen, token, tls, minInvoiceExpirySecs });
+  const grpcAddress = hostPort(grpc.listen.host, rpc.port);
+  const ready = { ready: true, grpc: grpcAddress, p2p: p2pAddress, node_id: node.nodeId };
   process.stdout.write(`${JSON.stringify(ready)}\n`);
-  await new Promise<void>((resolve) => {
-    if (stopping.signal.aborted) resolve();
-    stopping.signal.addEventListener('abort', () => {
-      resolve();
-    });
-  });
+  await aborted(stopping.signal);
   node.releaseCallers();
   await rpc.stop();
   await node.stop();
-  source.close();
-  db.close();
-  lock.release();
+  close();
   return exitCode;
 }
+
+const hostPort = (host: string, port: number): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => {
+      resolve();
+    });
+  });
 
 async function main(): Promise<number> {
   process.umask(0o077);

@@ -115,7 +115,7 @@ export function makePeerBook({ rows, turns, transport, isConnected, log }: PeerB
 }
 
 /** Splits `host:port`. @throws NodeError `invalid_argument` */
-export function hostPort(address: string): { host: string; port: number } {
+function hostPort(address: string): { host: string; port: number } {
   const colon = address.lastIndexOf(':');
   const host = address.slice(0, colon).replace(/^\[(.*)\]$/, '$1');
   const port = Number(address.slice(colon + 1));

@@ -30,7 +30,7 @@ export type Peer = {
   client: NodeClient;
 };
 
-export type ChannelOptions = {
+type ChannelOptions = {
   readonly from: string;
   readonly to: string;
   readonly capacitySats: bigint;

@@ -20,7 +20,7 @@ export type BitcoindOptions = {
 };
 
 /** The server answered with an error. */
-export class RpcError extends Error {
+class RpcError extends Error {
   readonly code: number;
 
   constructor(method: string, code: number, message: string) {

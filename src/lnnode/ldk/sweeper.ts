@@ -20,6 +20,7 @@ export type Sweeper = ReturnType<typeof makeSweeper>;
 
 /** Both methods belong in a turn. */
 export function makeSweeper({ keys, rows, destination, feePerKw, broadcast, log }: SweeperParts) {
+  let script: Uint8Array | undefined; // kept until a sweep uses it, so that failures use up no addresses
   return {
     /** Stores what only LDK's keys can spend; the event is not repeated. */
     add: (outputs: readonly ldk.SpendableOutputDescriptor[]): void => {
@@ -43,14 +44,16 @@ export function makeSweeper({ keys, rows, destination, feePerKw, broadcast, log 
           'spendable output',
         ),
       );
+      script ??= destination();
       const result = keys
         .as_OutputSpender()
-        .spend_spendable_outputs(descriptors, [], destination(), feePerKw(), ldk.Option_u32Z.constructor_none());
+        .spend_spendable_outputs(descriptors, [], script, feePerKw(), ldk.Option_u32Z.constructor_none());
       if (!isOk(result)) {
         log.warn({ outputs: waiting.length, why: describe(errorOf(result)) }, 'sweep is not possible yet');
         return;
       }
       const id = broadcast(unwrap(result, ldk.Result_TransactionNoneZ_OK, 'sweep'));
+      script = undefined;
       for (const row of waiting) rows.swept(row, id);
     },
   };

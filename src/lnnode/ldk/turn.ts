@@ -26,7 +26,7 @@ export type Engine = {
 export type Turns = ReturnType<typeof makeTurns>;
 
 /** Ends the process. A JavaScript exception that crosses WebAssembly frames leaves LDK's locks taken. */
-export function die(log: Logger, what: string, error: unknown): never {
+function die(log: Logger, what: string, error: unknown): never {
   log.fatal({ err: error }, `${what}: cannot go on`);
   process.exit(EXIT_FATAL);
 }

@@ -57,7 +57,10 @@ export async function serve(options: RpcOptions): Promise<RpcServer> {
   server.add(HealthDefinition, HealthServiceImpl(health));
   const names = [LightningNodeServiceDefinition.fullName];
   server.with(auth).add(ServerReflectionService, ServerReflection(readFileSync(DESCRIPTORS), names));
-  const port = await server.listen(`${options.host}:${options.port}`, credentials);
+  const port = await server.listen(
+    `${options.host.includes(':') ? `[${options.host}]` : options.host}:${options.port}`,
+    credentials,
+  );
   return {
     port,
     stop: async () => {

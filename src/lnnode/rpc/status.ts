@@ -7,7 +7,7 @@ import type { Logger } from '../../log.js';
 import { NodeError, type NodeErrorCode } from '../errors.js';
 
 /** Name of the trailing metadata with the machine-readable code. */
-export const ERROR_CODE_KEY = 'lnnode-error-code';
+const ERROR_CODE_KEY = 'lnnode-error-code';
 
 const STATUS = {
   invalid_argument: Status.INVALID_ARGUMENT,

@@ -12,7 +12,7 @@ export type CoinRow = {
   readonly height: number | undefined;
 };
 
-export type SpendableRow = { readonly txid: Txid; readonly vout: number; readonly descriptor: Buffer };
+type SpendableRow = { readonly txid: Txid; readonly vout: number; readonly descriptor: Buffer };
 
 type Coin = {
   txid: string;

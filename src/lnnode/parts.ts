@@ -1,0 +1,126 @@
+/** The parts of a node: what needs no LDK, and the services over it. */
+import { createHmac } from 'node:crypto';
+
+import type { PaymentHash, Pubkey, SatPerKvb } from '../core/units.js';
+import { errorChain } from '../errors.js';
+import type { Logger } from '../log.js';
+import type { ChainSource } from './chain/bitcoind.js';
+import { makeFeeRates, type FeeRates } from './chain/fees.js';
+import { makeFollower, type Follower } from './chain/follower.js';
+import type { Network } from './chain/headers.js';
+import { makeChannels, type Channels } from './channels.js';
+import { makeFeed, type Feed } from './feed.js';
+import { makeInvoices, type Invoices } from './invoices.js';
+import type { Ldk } from './ldk/assembly.js';
+import { makeSweeper, type Sweeper } from './ldk/sweeper.js';
+import { makeTransport, type Transport } from './ldk/transport.js';
+import { makeTurns, type Turns } from './ldk/turn.js';
+import type { ChannelPolicy } from './ldk/userConfig.js';
+import { makePayments, type Payments } from './payments.js';
+import { makePeerBook, type PeerBook } from './peerBook.js';
+import type { Database } from './store/db.js';
+import { headerRows, type HeaderRows } from './store/headers.js';
+import { invoiceRows } from './store/invoices.js';
+import { paymentRows } from './store/payments.js';
+import { peerRows } from './store/peers.js';
+import { walletRows } from './store/wallet.js';
+import { makeWallet, type Wallet } from './wallet.js';
+
+/** Blocks within which a sweep should confirm. */
+const SWEEP_TARGET = 12;
+
+export type NodeOptions = {
+  readonly db: Database;
+  readonly source: ChainSource;
+  /** 32 secret bytes. */
+  readonly seed: Uint8Array;
+  readonly network: Network;
+  readonly policy: ChannelPolicy;
+  readonly feeFloor: SatPerKvb;
+  readonly pollIntervalMs: number;
+  readonly p2pListen: { readonly host: string; readonly port: number };
+  readonly log: Logger;
+  /** The WebAssembly memory is nearly full: stop and start again. */
+  readonly onHeapFull: () => void;
+  /** Ends the start too. */
+  readonly signal: AbortSignal;
+};
+
+/** What exists before LDK. */
+export type Base = {
+  readonly turns: Turns;
+  readonly headers: HeaderRows;
+  readonly follower: Follower;
+  readonly fees: FeeRates;
+  readonly wallet: Wallet;
+  readonly feed: Feed<PaymentHash>;
+  /** Records a transaction as ours and sends it after the turn. */
+  readonly broadcast: (raw: Uint8Array) => string;
+};
+
+/** What callers and events use. */
+export type Services = {
+  readonly invoices: Invoices;
+  readonly payments: Payments;
+  readonly channels: Channels;
+  readonly sweeper: Sweeper;
+  readonly transport: Transport;
+  readonly peerBook: PeerBook;
+};
+
+/** Independent keys for LDK and for the wallet. */
+export const derive = (seed: Uint8Array, purpose: string): Uint8Array =>
+  Uint8Array.from(createHmac('sha256', seed).update(purpose).digest());
+
+const unixNow = (): number => Math.floor(Date.now() / 1000);
+
+/** Opens the rows and makes what needs no LDK. */
+export function makeBase(options: NodeOptions): Base {
+  const { db, source, log, network } = options;
+  const turns = makeTurns(db, log);
+  const headers = headerRows(db);
+  const wallet = makeWallet(walletRows(db), derive(options.seed, 'lnnoded wallet'), network);
+  return {
+    turns,
+    headers,
+    wallet,
+    follower: makeFollower({ source, headers, network }),
+    fees: makeFeeRates(options.feeFloor),
+    feed: makeFeed(),
+    broadcast: (raw) => {
+      const id = wallet.sent(raw);
+      turns.after(() => {
+        source.broadcast(raw).catch((error: unknown) => {
+          log.debug({ txid: id, why: errorChain(error) }, 'broadcast');
+        });
+      });
+      return id;
+    },
+  };
+}
+
+/** Makes the services over LDK. */
+export function makeServices(options: NodeOptions, base: Base, parts: Ldk): Services {
+  const { log, network, policy, db } = options;
+  const { turns, wallet, fees, feed, follower } = base;
+  const { manager, chainMonitor, keys, nodeId } = parts;
+  const isConnected = (id: Pubkey): boolean => parts.presence.connected.has(id);
+  const tipHeight = (): number => follower.tip().height;
+  const common = { manager, chainMonitor, turns, log, now: unixNow };
+  const transport = makeTransport(parts.peers, turns, log);
+  return {
+    invoices: makeInvoices({ ...common, rows: invoiceRows(db), keys, network, feed }),
+    payments: makePayments({ ...common, rows: paymentRows(db), nodeId }),
+    channels: makeChannels({ manager, turns, wallet, fees, policy, isConnected, tipHeight }),
+    sweeper: makeSweeper({
+      keys,
+      rows: walletRows(db),
+      destination: () => wallet.nextKey().script,
+      feePerKw: () => fees.perKw(SWEEP_TARGET),
+      broadcast: base.broadcast,
+      log,
+    }),
+    transport,
+    peerBook: makePeerBook({ rows: peerRows(db), turns, transport, isConnected, log }),
+  };
+}
