@@ -12,6 +12,7 @@ import {
   PAYER_MIN,
   PAYMENTS,
   PRICE,
+  REFUND_HEIGHT,
   report,
   SETTLE_MIN,
   swapIn,
@@ -120,7 +121,9 @@ describe('the refund', () => {
     const swap = fundedWith('CANCELED');
     expect(dutyOf(swap, { tip: undefined, invoice: REPORTS.CANCELED })).toBe('wait');
     expect(dutyOf(swap, { ...left(0), htlc: undefined, invoice: REPORTS.CANCELED })).toBe('wait');
+    expect(isRefundAllowed(swap, htlcAt(), REFUND_HEIGHT)).toBe(true);
     expect(isRefundAllowed(swap, htlcAt(), undefined)).toBe(false);
+    expect(isRefundAllowed(swap, HTLCS.unseen, REFUND_HEIGHT)).toBe(false);
   });
   it('is not broadcast again once the node reports SETTLED after all', () => {
     const facts = { ...left(0), invoice: REPORTS.SETTLED, hasRefund: true };

@@ -140,6 +140,10 @@ describe('spends', () => {
       swap.payment === 'SETTLED' ? undefined : swap.payment === 'OPEN' ? report('OPEN') : report('CANCELED');
     expect(dutyOf(swap, { htlc, invoice })).toBe(expected);
   });
+  it('a claim while the payment is being settled is expected', () => {
+    const facts = factsAt({ htlc: HTLCS['claim in the mempool'], invoice: undefined });
+    expect(word(nextDuty(fundedWith('SETTLING'), facts, new Set(['settle'])))).toBe('claim_seen');
+  });
   it('a claim made anew with another fee is watched instead', () => {
     const htlc = htlcAt({ spends: [{ kind: 'claim', txid: other, confs: 2 }] });
     const duty = nextDuty(swapIn('CLAIM_SEEN', { payment: 'SETTLED' }), factsAt({ htlc, invoice: undefined }));
