@@ -17,6 +17,7 @@ import {
   openSwapIds,
   swapIdOfHash,
   tiedUp,
+  unpaidAmounts,
 } from '../../src/store/swaps.js';
 import { allPaths, GOLD, intent, LBTC, pathTo, START, type Intent } from '../support/swapFixtures.js';
 import { insertNew, nthIntent, quoteFor, rawSql, tempStore, type TempStore } from '../support/tempStore.js';
@@ -230,6 +231,16 @@ describe('the quota', () => {
       return countOpenUnpaid(store, state);
     });
     expect(counts).toEqual([1, 1, 0]);
+  });
+  it('adds up the amounts of one asset, of its own buyer and of all, until they are paid or final', () => {
+    stored(1, []);
+    stored(2, pathTo('FUNDED', 'CANCELED'), { principal: 'bob' });
+    stored(3, [], { assetId: LBTC });
+    stored(4, pathTo('FUNDED', 'SETTLING'));
+    stored(5, pathTo('REFUNDED', 'CANCELED'));
+    expect(unpaidAmounts(store, GOLD, 'alice')).toEqual({ all: 500n, own: 250n });
+    expect(unpaidAmounts(store, GOLD, 'eve')).toEqual({ all: 500n, own: 0n });
+    expect(unpaidAmounts(store, LBTC, 'alice')).toEqual({ all: 250n, own: 250n });
   });
   it('of all buyers together does not count a paid swap that nobody claims', () => {
     stored(1, pathTo('FUNDED', 'SETTLED'));

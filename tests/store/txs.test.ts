@@ -7,6 +7,7 @@ import {
   findSwapTx,
   insertTx,
   isOwnTx,
+  markSwapTxsFinal,
   markTxFinal,
   pendingWalletTxs,
   reservedCoins,
@@ -97,6 +98,15 @@ describe('a transaction of ours', () => {
     expect(() => {
       insertTx(store, { ...funding, swapId: nthIntent(1).id }, NOW);
     }).toThrow('FOREIGN KEY constraint failed');
+  });
+  it('of a final swap is final; those of others are not', () => {
+    const other = insertNew(store, nthIntent(1));
+    insertTx(store, funding, NOW);
+    insertTx(store, { ...funding, swapId: other.id, txid: txid('e3'.repeat(32)), walletInputs: [] }, NOW);
+    markSwapTxsFinal(store, intent.id);
+    const states = store.all(rawSql<{ state: string }>('SELECT state FROM txs ORDER BY tx_id')).map((row) => row.state);
+    expect(states).toEqual(['final', 'signed']);
+    expect(reservedCoins(store).size).toBe(2);
   });
   it('is found in its newest version', () => {
     const refund: NewTx = { ...funding, kind: 'refund', walletInputs: [] };
