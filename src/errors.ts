@@ -28,6 +28,7 @@ export type ErrorCode =
   | 'version_conflict'
   | 'lightning_unavailable'
   | 'chain_unavailable'
+  | 'history_too_long'
   | 'read_only'
   | 'fenced'
   | 'degraded'

@@ -7,6 +7,8 @@ const SECRET_FIELDS = ['preimage', 'mnemonic', 'seed', 'privateKey', 'token', 'm
 
 /** A logger for one program. `level` is a pino level, e.g. "info". */
 export function createLogger(name: string, level = 'info'): Logger {
+  const destination = pino.destination({ dest: 2, sync: true });
+  destination.on('error', () => undefined); // a full disk under stderr must not stop refunds and settlements
   return pino(
     {
       name,
@@ -15,6 +17,6 @@ export function createLogger(name: string, level = 'info'): Logger {
       formatters: { level: (label) => ({ level: label }) },
       timestamp: pino.stdTimeFunctions.isoTime,
     },
-    pino.destination({ dest: 2, sync: true }),
+    destination,
   );
 }

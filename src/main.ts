@@ -134,6 +134,7 @@ async function wire(config: SwapdConfig, checked: CheckedConfig, log: Logger) {
     now: () => unixSecs(Math.floor(Date.now() / 1000)),
     log,
     walletSection: createMutex(),
+    strangers: new Set(),
     health: { tip: undefined, degradedReason: 'starting', node: undefined, lightningProblem: 'starting', alarms: [] },
     changes: new EventEmitter(),
   };
@@ -166,6 +167,7 @@ function rpcContext(
     version: VERSION,
     startedAt: ctx.now(),
     trustsSingleElectrum: electrum.trust_single_electrum,
+    shownHtlcs: new Map(),
   };
 }
 
@@ -319,5 +321,6 @@ try {
   await main();
 } catch (error) {
   process.stderr.write(`swapd: ${errorChain(error)}\n`);
-  process.exitCode = error instanceof SwapError && error.code === 'bad_config' ? EXIT_USAGE : EXIT_FAILED;
+  // Loops of a half-started daemon must not live on without a listener.
+  process.exit(error instanceof SwapError && error.code === 'bad_config' ? EXIT_USAGE : EXIT_FAILED);
 }

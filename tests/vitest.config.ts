@@ -8,6 +8,7 @@ export default defineConfig({
     include: ['tests/**/*.test.ts'],
     benchmark: { include: ['tests/bench/**/*.bench.ts'] },
     pool: 'forks', // better-sqlite3 is a native addon; keep it out of worker threads
+    maxWorkers: 2, // a whole world of processes runs behind some files
     testTimeout: 30_000,
     hookTimeout: 60_000,
     reporters: ['default', new URL('support/plainReporter.ts', import.meta.url).pathname],

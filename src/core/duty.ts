@@ -138,6 +138,8 @@ function paymentDuty(swap: Swap, facts: Facts): Duty | undefined {
 }
 
 function openDuty(swap: Swap, facts: Facts): Duty | undefined {
+  // Without an answer it may be HELD by now, and expiry alone never cancels a held payment.
+  if (facts.invoice === undefined) return undefined;
   const expiresAt = 'invoiceExpiresAt' in swap ? swap.invoiceExpiresAt : undefined;
   if (expiresAt !== undefined && facts.now >= expiresAt) return record({ kind: 'cancel_decided', reason: 'EXPIRED' });
   if (!isFunded(swap) || facts.tip === undefined) return undefined;

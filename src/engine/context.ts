@@ -6,7 +6,7 @@ import type { KeyPair } from '../core/keys.js';
 import type { LiquidNetworkName } from '../core/network.js';
 import type { Swap } from '../core/swap.js';
 import type { TxInput, TxOutput } from '../core/tx.js';
-import type { AssetId, BlockHash, Preimage, SatPerKvb, SwapId, UnixSecs } from '../core/units.js';
+import type { AssetId, BlockHash, Preimage, SatPerKvb, SwapId, Txid, UnixSecs } from '../core/units.js';
 import type { LightningNode, NodeInfo } from '../lightning/node.js';
 import type { LiquidChain, Tip } from '../liquid/chain.js';
 import type { LiquidWallet } from '../liquid/wallet.js';
@@ -56,6 +56,8 @@ export type EngineContext = {
   /** Every spend of the wallet is planned, signed and committed inside it. */
   readonly walletSection: Mutex;
   readonly health: Health;
+  /** Transactions that pay an HTLC script and spend no HTLC: their inputs cannot change, so they are read once. */
+  readonly strangers: Set<Txid>;
   /** `swap` after every move, `block` after every sweep of the chain. */
   readonly changes: EventEmitter<{ swap: [id: SwapId]; block: [] }>;
 };

@@ -1,14 +1,15 @@
 /** Looks up what one decision needs: the node's invoice, the HTLC on the chain, the tip. Decides nothing. */
-import type { Facts, HtlcReport, InvoiceReport, SpendReport } from '../core/duty.js';
+import { FINAL_CONFS, type Facts, type HtlcReport, type InvoiceReport, type SpendReport } from '../core/duty.js';
 import { findPreimage, p2wshScriptPubKey } from '../core/htlc.js';
 import { isFunded, type FundedSwap, type Swap } from '../core/swap.js';
 import { parseTransaction } from '../core/tx.js';
-import { displayHex, type BlockHeight, type Txid } from '../core/units.js';
+import { blockHeight, displayHex, type BlockHeight, type Txid } from '../core/units.js';
 import { errorChain, SwapError } from '../errors.js';
-import { confirmations } from '../liquid/chain.js';
+import { confirmations, type HistoryEntry } from '../liquid/chain.js';
 import { findPause } from '../store/meta.js';
-import { findSwapTx } from '../store/txs.js';
+import { findSwapTx, isSwapTx } from '../store/txs.js';
 import type { EngineContext } from './context.js';
+import { tipProblem } from './tip.js';
 
 /** Everything {@link nextDuty} wants to know about the swap. What cannot be looked up is undefined. */
 export async function gatherFacts(ctx: EngineContext, swap: Swap): Promise<Facts> {
@@ -26,7 +27,7 @@ export async function gatherFacts(ctx: EngineContext, swap: Swap): Promise<Facts
     htlc,
     hasRefund: findSwapTx(ctx.store, swap.id, 'refund') !== undefined,
     isPaused: findPause(ctx.store) !== undefined,
-    isDegraded: ctx.health.degradedReason !== undefined,
+    isDegraded: ctx.health.degradedReason !== undefined || (tip !== undefined && tipProblem(ctx, tip) !== undefined),
   };
 }
 
@@ -50,39 +51,83 @@ async function reportInvoice(ctx: EngineContext, swap: Swap): Promise<InvoiceRep
 }
 
 /**
- * The HTLC's outpoints as the server shows them. Only the history and raw bytes count, never a value the server names;
- * extra outputs at the script are ignored because spends are matched by outpoint.
+ * The HTLC's outpoints as the server shows them. Only the history, raw bytes and merkle proofs count, never a value the
+ * server names; extra outputs at the script are ignored because spends are matched by outpoint.
  *
- * @throws SwapError `chain_unavailable` if the server does not answer or withholds a transaction it listed.
+ * @throws SwapError `chain_unavailable` if the server does not answer, withholds a transaction it listed, or shows a spend
+ *   that cannot be; `history_too_long` if it refuses the script.
  */
 export async function reportHtlc(ctx: EngineContext, swap: FundedSwap, tip: BlockHeight): Promise<HtlcReport> {
-  const history = await ctx.chain.history(p2wshScriptPubKey(swap.witnessScript));
-  const funding = history.find((entry) => entry.txid === swap.fundingTxid);
+  const history = await htlcHistory(ctx, swap);
   const spends: (SpendReport | undefined)[] = swap.outpoints.map(() => undefined);
+  if (history === undefined) return { isSeen: true, confs: 0, spends };
+  const funding = history.find((entry) => entry.txid === swap.fundingTxid);
   for (const entry of history) {
-    if (entry.txid === swap.fundingTxid) continue;
+    if (entry.txid === swap.fundingTxid || ctx.strangers.has(entry.txid)) continue;
+    const found = await spendsOf(ctx, swap, entry.txid);
+    if (found.length === 0) remember(ctx.strangers, entry.txid);
     const confs = confirmations(entry.height, tip);
-    for (const { index, kind } of await spendsOf(ctx, swap, entry.txid)) {
+    if (found.length > 0 && confs >= FINAL_CONFS) await ctx.chain.proveInclusion(entry.txid, blockHeight(entry.height));
+    for (const { index, kind } of found) {
       const other = spends[index];
       if (other === undefined || confs > other.confs) spends[index] = { kind, txid: entry.txid, confs };
     }
   }
-  return { isSeen: funding !== undefined, confs: confirmations(funding?.height ?? 0, tip), spends };
+  const confs = confirmations(funding?.height ?? 0, tip);
+  // The depth decides in these two moments: the invoice becomes visible, or a payment is taken.
+  const isDepthDecisive = swap.state === 'FUNDING_SIGNED' || swap.payment === 'HELD';
+  if (isDepthDecisive && confs >= swap.minFundingConfs) {
+    await ctx.chain.proveInclusion(swap.fundingTxid, blockHeight(tip - confs + 1));
+  }
+  return { isSeen: funding !== undefined, confs, spends };
 }
 
-async function spendsOf(
-  ctx: EngineContext,
-  swap: FundedSwap,
-  id: Txid,
-): Promise<readonly { readonly index: number; readonly kind: SpendReport['kind'] }[]> {
+/**
+ * The transactions at the HTLC's script. Anyone can flood a script until servers refuse to list it. A swap that is finally
+ * unpaid is then refunded all the same: S never left this process, so nobody else can have spent it.
+ *
+ * @returns undefined in that case.
+ */
+async function htlcHistory(ctx: EngineContext, swap: FundedSwap): Promise<readonly HistoryEntry[] | undefined> {
+  try {
+    return await ctx.chain.history(p2wshScriptPubKey(swap.witnessScript));
+  } catch (error) {
+    if (!(error instanceof SwapError && error.code === 'history_too_long')) throw error;
+    ctx.log.error(
+      { swapId: swap.id, payment: swap.payment },
+      'the HTLC script is flooded: the server does not list it',
+    );
+    if (swap.state === 'FUNDED' && swap.payment === 'CANCELED') return undefined;
+    throw error;
+  }
+}
+
+const MAX_STRANGERS = 100_000;
+
+function remember(strangers: Set<Txid>, id: Txid): void {
+  if (strangers.size >= MAX_STRANGERS) strangers.clear();
+  strangers.add(id);
+}
+
+type FoundSpend = { readonly index: number; readonly kind: SpendReport['kind'] };
+
+async function spendsOf(ctx: EngineContext, swap: FundedSwap, id: Txid): Promise<readonly FoundSpend[]> {
   const raw = await ctx.chain.transaction(id);
-  if (raw === undefined)
+  if (raw === undefined) {
     throw new SwapError('chain_unavailable', `server lists transaction ${id} but does not have it`);
-  return parseTransaction(raw).ins.flatMap((input) => {
+  }
+  return parseTransaction(raw).ins.flatMap((input): FoundSpend[] => {
     const spent = displayHex(input.hash);
     const index = swap.outpoints.findIndex(({ outpoint }) => outpoint.txid === spent && outpoint.vout === input.index);
     if (index < 0) return [];
-    const kind = findPreimage(input.witness, swap.paymentHash) === undefined ? 'refund' : 'claim';
-    return [{ index, kind }];
+    if (findPreimage(input.witness, swap.paymentHash) !== undefined) return [{ index, kind: 'claim' }];
+    // A txid says nothing about witnesses; but without S only our key can spend, and we know what it signed.
+    if (!isSwapTx(ctx.store, swap.id, id)) {
+      throw new SwapError(
+        'chain_unavailable',
+        `server shows ${id}: it spends the HTLC without S and is not our refund`,
+      );
+    }
+    return [{ index, kind: 'refund' }];
   });
 }

@@ -4,10 +4,11 @@
  */
 import { nextDuty, type Duty } from '../core/duty.js';
 import { p2wshScriptPubKey } from '../core/htlc.js';
-import { isDone, isFunded } from '../core/swap.js';
+import { isDone, isFunded, type FundedSwap } from '../core/swap.js';
 import type { SwapId } from '../core/units.js';
 import { errorChain, SwapError } from '../errors.js';
 import { findSwap, openSwapIds } from '../store/swaps.js';
+import { writeBundle } from './bundle.js';
 import type { EngineContext } from './context.js';
 import { gatherFacts } from './facts.js';
 import { perform } from './perform.js';
@@ -59,15 +60,27 @@ export function createReconciler(ctx: EngineContext): Reconciler {
   };
 }
 
+/** Listens to the HTLC, and writes the recovery bundle if a crash or a full disk kept it from being written. */
+function prepare(ctx: EngineContext, swap: FundedSwap): void {
+  ctx.chain.subscribe(p2wshScriptPubKey(swap.witnessScript));
+  try {
+    writeBundle(ctx.bundleDir, swap);
+  } catch (error) {
+    ctx.log.error({ swapId: swap.id, cause: errorChain(error) }, 'recovery bundle not written');
+  }
+}
+
 /** One pass. Each call to the outside is made at most once; what it led to is looked up in the next step. */
 async function pass(ctx: EngineContext, id: SwapId): Promise<void> {
   const tried = new Set<Duty['kind']>();
   for (let step = 0; step < MAX_STEPS; step += 1) {
-    const swap = findSwap(ctx.store, id);
-    if (swap === undefined || isDone(swap)) return;
+    let kind: Duty['kind'] = 'wait';
     try {
-      if (isFunded(swap)) ctx.chain.subscribe(p2wshScriptPubKey(swap.witnessScript));
+      const swap = findSwap(ctx.store, id);
+      if (swap === undefined || isDone(swap)) return;
+      if (isFunded(swap)) prepare(ctx, swap);
       const duty = nextDuty(swap, await gatherFacts(ctx, swap), tried);
+      ({ kind } = duty);
       if (duty.kind === 'wait') return;
       if (duty.kind !== 'record') tried.add(duty.kind);
       await perform(ctx, swap, duty);
@@ -79,7 +92,8 @@ async function pass(ctx: EngineContext, id: SwapId): Promise<void> {
       if (error instanceof SwapError && error.code === 'version_conflict') continue;
       const level = error instanceof SwapError ? 'warn' : 'error';
       ctx.log[level]({ swapId: id, cause: errorChain(error) }, 'duty not done; it is tried again');
-      if (!(error instanceof SwapError) || error.code === 'read_only') return;
+      if (!(error instanceof SwapError)) return;
+      tried.add(kind); // read-only: what needs a commit is skipped, broadcasts and calls go on
     }
   }
 }

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 
 import { decodeAddress } from '../core/network.js';
-import type { AssetAmount, AssetId, Sat, Txid } from '../core/units.js';
+import type { AssetAmount, AssetId, BlockHeight, Sat, Txid } from '../core/units.js';
 import { errorChain, SwapError } from '../errors.js';
 import { findRequestTx, insertTx } from '../store/txs.js';
 import { tiedUp } from '../store/swaps.js';
@@ -43,10 +43,13 @@ export async function withdraw(
     }
     await ctx.wallet.sync();
     const tip = (await ctx.chain.tip()).height;
-    requireFree(ctx, tip, request);
+    const fee = request.assetId === ctx.policyAsset ? (feeSat: Sat): bigint => feeSat : (): bigint => 0n;
+    requireFree(ctx, tip, { ...request, needed: request.assetAmount });
     const payments = [{ ...payTo, assetId: request.assetId, value: request.assetAmount }];
     const spend = await signSpend(ctx, { payments, tip });
     ctx.store.tx(() => {
+      // A swap may have been promised coins while this was signed.
+      requireFree(ctx, tip, { ...request, needed: request.assetAmount + fee(spend.feeSat) });
       insertTx(
         ctx.store,
         { ...spend, kind: 'withdraw', version: 1, requestId: request.requestId, bodyHash },
@@ -64,12 +67,16 @@ export async function withdraw(
 }
 
 /** Coins promised to swaps stay. */
-function requireFree(ctx: EngineContext, tip: Parameters<typeof inventory>[1], request: Withdrawal): void {
+function requireFree(
+  ctx: EngineContext,
+  tip: BlockHeight,
+  request: { readonly assetId: AssetId; readonly needed: bigint },
+): void {
   const free = inventory(ctx, tip).get(request.assetId)?.available ?? 0n;
-  if (free >= request.assetAmount) return;
+  if (free >= request.needed) return;
   const promised = tiedUp(ctx.store, ctx.policyAsset).get(request.assetId)?.reserved ?? 0n;
   throw new SwapError(
     'insufficient_inventory',
-    `asset ${request.assetId}: ${request.assetAmount.toString()} needed, ${free.toString()} free, ${promised.toString()} promised to swaps`,
+    `asset ${request.assetId}: ${request.needed.toString()} needed, ${free.toString()} free, ${promised.toString()} promised to swaps`,
   );
 }

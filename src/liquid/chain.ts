@@ -45,7 +45,10 @@ export type LiquidChain = {
   genesisHash(): Promise<BlockHash>;
   /** The present tip; its header was parsed and carries the height. */
   tip(): Promise<Tip>;
-  /** Confirmed entries first, then the mempool. */
+  /**
+   * Confirmed entries first, then the mempool.
+   * @throws SwapError `history_too_long` if the server refuses because too many transactions touch the script.
+   */
   history(scriptPubKey: Uint8Array): Promise<readonly HistoryEntry[]>;
   /** Raw bytes that hash to the txid, or undefined if the server does not have the transaction. */
   transaction(id: Txid): Promise<Buffer | undefined>;

@@ -11,6 +11,7 @@ import { SwapError, errorChain } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { BroadcastOutcome, ChainChange, HistoryEntry, LiquidChain, Tip, UnspentEntry } from './chain.js';
 import {
+  isHistoryTooLong,
   MIN_FEE_RATE,
   isMissingTransaction,
   readFeeEstimate,
@@ -192,13 +193,14 @@ class ElectrumChain implements LiquidChain {
     return await this.#with(method, async (connection) => await this.#headers.fetch(connection, height));
   }
 
-  /** Whatever goes wrong with a server is `chain_unavailable` to the caller; the cause tells more. */
+  /** Whatever goes wrong with a server is `chain_unavailable` to the caller (or `history_too_long`); the cause tells more. */
   async #with<T>(method: string, run: (connection: ElectrumConnection) => Promise<T>): Promise<T> {
     const connection = await this.#supervisor.connection();
     try {
       return await run(connection);
     } catch (cause) {
-      throw new SwapError('chain_unavailable', `Electrum server failed at ${method}`, { cause });
+      const code = isHistoryTooLong(cause) ? 'history_too_long' : 'chain_unavailable';
+      throw new SwapError(code, `Electrum server failed at ${method}`, { cause });
     }
   }
 

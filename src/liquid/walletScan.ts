@@ -14,10 +14,9 @@ import {
   type Outpoint,
   type Txid,
 } from '../core/units.js';
-import { errorChain } from '../errors.js';
+import { errorChain, SwapError } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { HistoryEntry, LiquidChain } from './chain.js';
-import { isHistoryTooLong } from './electrumAnswers.js';
 import type { KeyChain, KeyRing, OwnKey } from './walletKeys.js';
 
 /** An output to a script of the wallet that no known transaction spends. */
@@ -178,8 +177,7 @@ export class WalletScan {
       this.#histories.set(script, await this.#chain.history(key.scriptPubKey));
       this.#version += 1;
     } catch (error) {
-      const cause = error instanceof Error ? error.cause : undefined;
-      if (!isHistoryTooLong(cause)) {
+      if (!(error instanceof SwapError && error.code === 'history_too_long')) {
         this.#stale.add(script);
         throw error;
       }

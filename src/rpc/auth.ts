@@ -17,6 +17,8 @@ const MAX_BLOCK_MS = 120_000;
 /** Without a deadline a call is answered after this. */
 const DEFAULT_BLOCK_MS = 30_000;
 const MINUTE_MS = 60_000;
+/** Calls that only read, a minute and principal. */
+const MAX_READS_PER_MINUTE = 1_200;
 
 /** Tokens are stored as this hash only. */
 export const tokenHash = (token: string): string => createHash('sha256').update(token).digest('hex');
@@ -41,13 +43,17 @@ function answerBy(call: CallContext): number {
   return Math.min(wanted, now + MAX_BLOCK_MS);
 }
 
-/** Adds principal and deadline to the call, and limits how often CreateSwap and CreateQuote are called. */
+/** Adds principal and deadline to the call, and limits how often a principal calls. */
 export function buyerMiddleware(ctx: RpcContext, mode: AuthMode): ServerMiddleware<Omit<BuyerCall, keyof CallContext>> {
   const recent = new Map<string, number[]>();
   return async function* authenticate(call, context) {
     const principal = principalOf(ctx, context, mode);
-    if (/\/Create(Swap|Quote)$/.test(call.method.path))
-      requireRate(recent, `${principal} ${call.method.path}`, ctx.limits.createPerMinute);
+    const isCreating = /\/Create(Swap|Quote)$/.test(call.method.path);
+    requireRate(
+      recent,
+      isCreating ? `${principal} ${call.method.path}` : principal,
+      isCreating ? ctx.limits.createPerMinute : MAX_READS_PER_MINUTE,
+    );
     return yield* call.next(call.request, { ...context, principal, answerBy: answerBy(context) });
   };
 }

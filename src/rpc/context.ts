@@ -1,6 +1,8 @@
 /** What the handlers get besides the engine's parts. */
 import type { CallContext } from 'nice-grpc-common';
 
+import type { HtlcReport } from '../core/duty.js';
+import type { SwapId } from '../core/units.js';
 import type { EngineContext } from '../engine/context.js';
 import type { Reconciler } from '../engine/reconcile.js';
 import type { ConfiguredOffer } from './offers.js';
@@ -13,6 +15,9 @@ type Limits = {
   readonly createPerMinute: number;
 };
 
+/** An answer of the chain and what it was asked for. */
+type ShownHtlc = { readonly key: string; readonly at: number; readonly report: Promise<HtlcReport | undefined> };
+
 export type RpcContext = EngineContext & {
   readonly reconciler: Reconciler;
   readonly offers: readonly ConfiguredOffer[];
@@ -20,6 +25,8 @@ export type RpcContext = EngineContext & {
   readonly version: string;
   readonly startedAt: number;
   readonly trustsSingleElectrum: boolean;
+  /** What was shown of each HTLC last. */
+  readonly shownHtlcs: Map<SwapId, ShownHtlc>;
 };
 
 /** A call with its authenticated caller. */

@@ -1,9 +1,17 @@
 /** Domain to protobuf. Nothing here decides anything but what a buyer may see. */
 import type { HtlcReport } from '../core/duty.js';
-import { isFunded, PUBLIC_STATUS, type PaymentStatus as Payment, type PublicStatus, type Swap } from '../core/swap.js';
+import {
+  isFunded,
+  PUBLIC_STATUS,
+  type FundedSwap,
+  type PaymentStatus as Payment,
+  type PublicStatus,
+  type Swap,
+} from '../core/swap.js';
 import { PROFILES } from '../core/timelock.js';
 import { reversedBytes, type BlockHeight, type UnixSecs } from '../core/units.js';
 import { reportHtlc } from '../engine/facts.js';
+import type { Tip } from '../liquid/chain.js';
 import {
   NextAction,
   PaymentStatus,
@@ -19,6 +27,8 @@ import type { ConfiguredOffer } from './offers.js';
 
 const SECS_PER_BLOCK = 60;
 const NO_BYTES = Buffer.alloc(0);
+const SHOWN_MS = 1_000;
+const MAX_SHOWN = 1_000;
 
 /** The public status as a number of the protocol. */
 export const STATUS = {
@@ -43,8 +53,7 @@ const PAYMENT = {
 /** The swap as its buyer sees it. The chain part is left at zero if the server does not answer. */
 export async function toSwapMessage(ctx: RpcContext, swap: Swap): Promise<SwapMessage> {
   const tip = await ctx.chain.tip().catch(() => ctx.health.tip);
-  const htlc =
-    isFunded(swap) && tip !== undefined ? await reportHtlc(ctx, swap, tip.height).catch(() => undefined) : undefined;
+  const htlc = isFunded(swap) && tip !== undefined ? await shownHtlc(ctx, swap, tip) : undefined;
   return {
     ...identity(swap),
     ...progress(swap, { tip: tip?.height, now: ctx.now() }),
@@ -52,6 +61,17 @@ export async function toSwapMessage(ctx: RpcContext, swap: Swap): Promise<SwapMe
     bolt11: isInvoiceVisible(swap) && 'bolt11' in swap ? swap.bolt11 : '',
     preimage: swap.isPreimageReleased ? Buffer.from(ctx.keys.preimageFor(swap.id)) : NO_BYTES,
   };
+}
+
+/** Many readers of one swap are one question to the server: the answer is good for a short while. */
+async function shownHtlc(ctx: RpcContext, swap: FundedSwap, tip: Tip): Promise<HtlcReport | undefined> {
+  const key = `${swap.version} ${tip.hash}`;
+  const known = ctx.shownHtlcs.get(swap.id);
+  if (known?.key === key && Date.now() - known.at < SHOWN_MS) return known.report;
+  const report = reportHtlc(ctx, swap, tip.height).catch(() => undefined);
+  if (ctx.shownHtlcs.size > MAX_SHOWN) ctx.shownHtlcs.clear();
+  ctx.shownHtlcs.set(swap.id, { key, at: Date.now(), report });
+  return report;
 }
 
 /** The invoice is shown from the moment the funding is deep enough until it can no longer be paid. */

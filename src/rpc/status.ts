@@ -30,6 +30,7 @@ export const STATUS_OF_CODE = {
   version_conflict: Status.ABORTED,
   lightning_unavailable: Status.UNAVAILABLE,
   chain_unavailable: Status.UNAVAILABLE,
+  history_too_long: Status.UNAVAILABLE,
   read_only: Status.UNAVAILABLE,
   fenced: Status.UNAVAILABLE,
   degraded: Status.UNAVAILABLE,

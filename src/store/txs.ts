@@ -97,6 +97,12 @@ export function findSwapTx(store: Store, id: SwapId, kind: TxKind): OwnTx | unde
   return row === undefined ? undefined : fromRow(row);
 }
 
+/** True if the transaction is one that we signed for the swap. */
+export function isSwapTx(store: Store, id: SwapId, txid: Txid): boolean {
+  const query = store.q.selectFrom('txs').select('tx_id').where('swap_id', '=', id).where('txid', '=', txid);
+  return store.first(query) !== undefined;
+}
+
 /** The wallet transaction that a request made before. */
 export function findRequestTx(store: Store, requestId: string): OwnTx | undefined {
   const row = store.first(store.q.selectFrom('txs').selectAll().where('request_id', '=', requestId));

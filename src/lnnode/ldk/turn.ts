@@ -27,8 +27,11 @@ export type Turns = ReturnType<typeof makeTurns>;
 
 /** Ends the process. A JavaScript exception that crosses WebAssembly frames leaves LDK's locks taken. */
 function die(log: Logger, what: string, error: unknown): never {
-  log.fatal({ err: error }, `${what}: cannot go on`);
-  process.exit(EXIT_FATAL);
+  try {
+    log.fatal({ err: error }, `${what}: cannot go on`);
+  } finally {
+    process.exit(EXIT_FATAL);
+  }
 }
 
 /** Makes the turn machinery; `use` connects the engine once LDK is loaded. */

@@ -141,10 +141,11 @@ describe('an unpaid invoice', () => {
     ['one block later', left(PAYER_MIN - 1), 'cancel_decided'],
     ['without a tip', { tip: undefined }, 'wait'],
     [
-      'when it expires and nobody answers',
-      { ...at(600), tip: undefined, invoice: undefined, htlc: undefined },
+      'when it expires and the chain does not answer',
+      { ...at(600), tip: undefined, htlc: undefined },
       'cancel_decided',
     ],
+    ['when it expires and the node does not answer: it may be held by now', { ...at(600), invoice: undefined }, 'wait'],
     ['when it expires while degraded and paused', { ...at(600), isDegraded: true, isPaused: true }, 'cancel_decided'],
   ])('%s: %s', (_name, over, expected) => {
     expect(dutyOf(open, over)).toBe(expected);

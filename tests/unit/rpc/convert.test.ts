@@ -155,7 +155,7 @@ describe('a swap as its buyer sees it', () => {
   it('has the depth that the server shows, and none when it does not answer', async () => {
     const history = (height: number) => () => Promise.resolve([{ txid: FUNDING_TXID, height }]);
     const confsWith = async (chain: RpcContext['chain']): Promise<number> => {
-      const at: RpcContext = { ...ctx, chain, health: { ...ctx.health, tip: TIP } };
+      const at: RpcContext = { ...ctx, shownHtlcs: new Map(), chain, health: { ...ctx.health, tip: TIP } };
       return (await toSwapMessage(at, swapIn('FUNDED'))).fundingConfs;
     };
     expect(await confsWith(chainOf({ history: history(TIP.height - 2) }))).toBe(3);

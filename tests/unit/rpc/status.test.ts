@@ -36,7 +36,7 @@ const EXPECTED = {
   ALREADY_EXISTS: ['request_id_reused', 'payment_hash_reused'],
   RESOURCE_EXHAUSTED: ['too_many_open_swaps', 'rate_limited'],
   ABORTED: ['version_conflict'],
-  UNAVAILABLE: ['lightning_unavailable', 'chain_unavailable', 'read_only', 'fenced', 'degraded'],
+  UNAVAILABLE: ['lightning_unavailable', 'chain_unavailable', 'history_too_long', 'read_only', 'fenced', 'degraded'],
   INTERNAL: ['bad_config'],
 } as const satisfies Partial<Record<keyof typeof Status, readonly ErrorCode[]>>;
 
