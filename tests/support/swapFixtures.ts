@@ -154,7 +154,7 @@ function tryApply(swap: Swap, event: SwapEvent): Swap | undefined {
 
 /** Shortest ways from INTENT to every pair of state and payment status that can be reached. */
 export function allPaths(
-  start: Intent = intent,
+  start: Swap = intent,
 ): readonly { readonly events: readonly SwapEvent[]; readonly end: Swap }[] {
   const keyOf = (swap: Swap): string => `${swap.state} ${swap.payment} ${swap.isPreimageReleased ? 1 : 0}`;
   const paths: { events: SwapEvent[]; end: Swap }[] = [{ events: [], end: start }];
@@ -174,6 +174,14 @@ export function allPaths(
 export function pathTo(state: SwapState, payment: PaymentStatus): readonly SwapEvent[] {
   const path = allPaths().find(({ end }) => end.state === state && end.payment === payment);
   if (path === undefined) throw new Error(`no way leads to ${state} ${payment}`);
+  return path.events;
+}
+
+/** Events that lead one payment status to another; the state does not matter. */
+export function nextTo(from: PaymentStatus, to: PaymentStatus): readonly SwapEvent[] {
+  const paths = allPaths(swapIn('FUNDED', { payment: from }));
+  const path = paths.find(({ end }) => end.state === 'FUNDED' && end.payment === to);
+  if (path === undefined) throw new Error(`no way leads from ${from} to ${to}`);
   return path.events;
 }
 

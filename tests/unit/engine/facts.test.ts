@@ -2,13 +2,16 @@ import { Transaction } from 'liquidjs-lib';
 import { describe, expect, it } from 'vitest';
 
 import type { HtlcReport } from '../../../src/core/duty.js';
+import type { FundedSwap } from '../../../src/core/swap.js';
 import { rawOf, txidOf } from '../../../src/core/tx.js';
-import { blockHeight, reversedBytes, txid, type Txid } from '../../../src/core/units.js';
+import { blockHeight, reversedBytes, sat, txid, unixSecs, type Txid } from '../../../src/core/units.js';
 import { gatherFacts, reportHtlc } from '../../../src/engine/facts.js';
+import { SwapError } from '../../../src/errors.js';
 import type { HistoryEntry } from '../../../src/liquid/chain.js';
 import { savePause } from '../../../src/store/meta.js';
-import { FUNDING_TXID, fundedWith, intent, swapIn } from '../../support/swapFixtures.js';
-import { tempStore } from '../../support/tempStore.js';
+import { insertTx } from '../../../src/store/txs.js';
+import { FUNDING_TXID, fundedWith, intent, START, swapIn } from '../../support/swapFixtures.js';
+import { insertNew, tempStore } from '../../support/tempStore.js';
 import { preimageOf, refusal } from '../core/zkp.js';
 import { chainOf, engineContext, nodeOf, TIP } from './testContext.js';
 
@@ -34,17 +37,29 @@ function spendOf(vouts: readonly number[], witness: readonly Buffer[], id = FUND
 const entry = (id: Txid, height: number): HistoryEntry => ({ txid: id, height });
 const funded = entry(FUNDING_TXID, HEIGHT - 3);
 
-async function reportOf(history: readonly HistoryEntry[], spends: readonly Spend[] = []): Promise<HtlcReport> {
+/** What is reported; `refunds` are the transactions that we signed, `asked` collects what the server had to deliver. */
+async function reportOf(
+  history: readonly HistoryEntry[],
+  spends: readonly Spend[] = [],
+  { refunds = [], asked = [] }: { readonly refunds?: readonly Spend[]; readonly asked?: string[] } = {},
+): Promise<HtlcReport> {
   using temp = tempStore();
+  const { store } = temp;
+  insertNew(store);
+  refunds.forEach(({ id, tx }, i) => {
+    const refund = { swapId: swap.id, kind: 'refund', version: i + 1, txid: id, raw: rawOf(tx) } as const;
+    insertTx(store, { ...refund, feeSat: sat(1n), walletInputs: [] }, unixSecs(START));
+  });
   const chain = chainOf({
     history: () => Promise.resolve(history),
-    transaction: (id) =>
-      Promise.resolve(
-        spends
-          .map(({ tx }) => tx)
-          .filter((tx) => txidOf(tx) === id)
-          .map(rawOf)[0],
-      ),
+    transaction: (id) => {
+      asked.push(id);
+      return Promise.resolve(spends.filter((spend) => spend.id === id).map(({ tx }) => rawOf(tx))[0]);
+    },
+    proveInclusion: (id, height) => {
+      asked.push(`proof of ${id} at ${height}`);
+      return Promise.resolve(TIP.hash);
+    },
   });
   return await reportHtlc(engineContext(temp, { chain }), swap, HEIGHT);
 }
@@ -72,17 +87,29 @@ describe('the HTLC as the chain shows it', () => {
   ])('%s is told by the preimage alone', async (_name, witness, kind) => {
     const spend = spendOf([0, 1], witness);
     const seen = { kind, txid: spend.id, confs: 1 };
-    expect((await reportOf([funded, entry(spend.id, HEIGHT)], [spend])).spends).toEqual([seen, seen]);
+    expect((await reportOf([funded, entry(spend.id, HEIGHT)], [spend], { refunds: [spend] })).spends).toEqual([
+      seen,
+      seen,
+    ]);
+  });
+  it('a spend without the preimage that we did not sign cannot be, so the server is not believed', async () => {
+    const spend = spendOf([0, 1], [sig, Buffer.alloc(33), Buffer.alloc(0), script]);
+    await expect(reportOf([funded, entry(spend.id, HEIGHT)], [spend])).rejects.toThrow(
+      refusal('is not our refund', 'chain_unavailable'),
+    );
   });
   it('each outpoint has its own spend', async () => {
     const asset = spendOf([0], [SECRET]);
     const subsidy = spendOf([1], [sig]);
-    const { spends } = await reportOf([funded, entry(subsidy.id, 0), entry(asset.id, HEIGHT)], [asset, subsidy]);
+    const refunds = [subsidy];
+    const { spends } = await reportOf([funded, entry(subsidy.id, 0), entry(asset.id, HEIGHT)], [asset, subsidy], {
+      refunds,
+    });
     expect(spends).toEqual([
       { kind: 'claim', txid: asset.id, confs: 1 },
       { kind: 'refund', txid: subsidy.id, confs: 0 },
     ]);
-    expect((await reportOf([funded, entry(subsidy.id, 0)], [subsidy])).spends[0]).toBeUndefined();
+    expect((await reportOf([funded, entry(subsidy.id, 0)], [subsidy], { refunds })).spends[0]).toBeUndefined();
   });
   it('of two spends the deeper one counts, in whatever order they come', async () => {
     const [first, second] = [spendOf([0], [SECRET], FUNDING_TXID, 1), spendOf([0], [sig], FUNDING_TXID, 2)];
@@ -91,12 +118,17 @@ describe('the HTLC as the chain shows it', () => {
       [second, first],
     ]) {
       const history = order.map(({ id }) => entry(id, id === second.id ? HEIGHT : 0));
-      expect((await reportOf([funded, ...history], order)).spends[0]).toEqual({
-        kind: 'refund',
-        txid: second.id,
-        confs: 1,
-      });
+      const { spends } = await reportOf([funded, ...history], order, { refunds: [second] });
+      expect(spends[0]).toEqual({ kind: 'refund', txid: second.id, confs: 1 });
     }
+  });
+  it('a spend that is final is proven to be in its block, a shallow one is not asked about', async () => {
+    const spend = spendOf([0, 1], [SECRET]);
+    const asked: string[] = [];
+    await reportOf([funded, entry(spend.id, HEIGHT)], [spend], { asked });
+    expect(asked.splice(0)).toEqual([spend.id]);
+    await reportOf([funded, entry(spend.id, HEIGHT - 1)], [spend], { asked });
+    expect(asked).toEqual([spend.id, `proof of ${spend.id} at ${HEIGHT - 1}`]);
   });
   it('a stranger who pays the script, or spends what he paid, changes nothing', async () => {
     const stranger = spendOf([0], [SECRET], txid('77'.repeat(32)));
@@ -150,6 +182,40 @@ describe('what one decision is made of', () => {
     const chain = chainOf({ history, tip: () => Promise.resolve(TIP) });
     expect((await gatherFacts(engineContext(temp, { chain }), swap)).htlc?.confs).toBe(4);
     expect((await gatherFacts(engineContext(temp, { chain }), swapIn('INVOICED'))).htlc).toBeUndefined();
+  });
+  it.each<[FundedSwap, number, boolean]>([
+    [swapIn('FUNDING_SIGNED') as FundedSwap, 2, true],
+    [fundedWith('HELD'), 2, true],
+    [fundedWith('HELD'), 1, false],
+    [fundedWith('OPEN'), 2, false],
+  ])('has a depth that is proven where it decides (%#)', async (at, confs, isProven) => {
+    using temp = tempStore();
+    const proven: number[] = [];
+    const chain = chainOf({
+      history: () => Promise.resolve([entry(FUNDING_TXID, HEIGHT - confs + 1)]),
+      proveInclusion: (_id, height) => {
+        proven.push(height);
+        return Promise.resolve(TIP.hash);
+      },
+    });
+    expect((await reportHtlc(engineContext(temp, { chain }), at, HEIGHT)).confs).toBe(confs);
+    expect(proven).toEqual(isProven ? [HEIGHT - confs + 1] : []);
+  });
+  it('has no depth where the proof fails', async () => {
+    using temp = tempStore();
+    const chain = chainOf({ history: () => Promise.resolve([funded]), tip: () => Promise.resolve(TIP) });
+    expect((await gatherFacts(engineContext(temp, { chain }), fundedWith('HELD'))).htlc).toBeUndefined();
+  });
+  it('knows nothing of a script that strangers flooded, unless the swap is finally unpaid', async () => {
+    using temp = tempStore();
+    const history = () => Promise.reject(new SwapError('history_too_long', 'too many'));
+    const ctx = engineContext(temp, { chain: chainOf({ history, tip: () => Promise.resolve(TIP) }) });
+    for (const payment of ['OPEN', 'HELD', 'SETTLING', 'SETTLED', 'CANCELING'] as const) {
+      expect((await gatherFacts(ctx, fundedWith(payment))).htlc).toBeUndefined();
+    }
+    const unspent = { isSeen: true, confs: 0, spends: [undefined, undefined] };
+    expect((await gatherFacts(ctx, fundedWith('CANCELED'))).htlc).toEqual(unspent);
+    expect((await gatherFacts(ctx, swapIn('REFUND_SEEN', { payment: 'CANCELED' }))).htlc).toBeUndefined();
   });
   it('does not hide a bug as "no answer"', async () => {
     using temp = tempStore();

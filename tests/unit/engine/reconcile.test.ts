@@ -92,6 +92,7 @@ const chainWith = (confs: number, over: Parameters<typeof chainOf>[0] = {}) =>
     tip: () => Promise.resolve(TIP),
     history: () =>
       Promise.resolve(confs < 0 ? [] : [{ txid: FUNDING_TXID, height: confs === 0 ? 0 : TIP.height - confs + 1 }]),
+    proveInclusion: () => Promise.resolve(TIP.hash),
     broadcast: () => {
       calls.push('broadcast');
       return Promise.resolve({ kind: 'accepted' });

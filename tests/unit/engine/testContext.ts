@@ -103,6 +103,7 @@ export function engineContext(temp: TempStore, over: Partial<EngineContext> = {}
     log: createLogger('test', 'silent'),
     walletSection: createMutex(),
     health: { tip: undefined, degradedReason: undefined, node: undefined, lightningProblem: undefined, alarms: [] },
+    strangers: new Set(),
     changes: new EventEmitter(),
     ...over,
   };
@@ -141,6 +142,7 @@ export function rpcContext(temp: TempStore, over: Partial<RpcContext> = {}): Rpc
     version: '0.0.0',
     startedAt: START,
     trustsSingleElectrum: false,
+    shownHtlcs: new Map(),
     ...over,
   };
 }
