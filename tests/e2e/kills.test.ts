@@ -1,9 +1,12 @@
 /** Processes are really killed at the moments where a naive seller loses money; the swap completes all the same. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
 import BetterSqlite3 from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import type { PurchaseRecord } from '../../src/buyer/record.js';
-import { paymentHash, type SwapId } from '../../src/core/units.js';
+import { hex, paymentHash, type SwapId } from '../../src/core/units.js';
 import { PaymentStatus, SwapStatus, type Swap } from '../../src/gen/ln_liquid_swap/v1/swap.js';
 import {
   driveTo,
@@ -161,5 +164,41 @@ describe.each<Victim>(['swapd', 'lnnoded-seller'])('SIGKILL of %s', (victim) => 
     await start(victim);
     await sellerSays(record, SwapStatus.CLAIMED);
     expect(fundingsOf(record)).toEqual({ n: 1 });
+  });
+});
+
+describe('after all of it', () => {
+  /** Every file below a folder. */
+  const filesIn = (dir: string): string[] =>
+    readdirSync(dir, { withFileTypes: true, recursive: true })
+      .filter((each) => each.isFile())
+      .map((each) => join(each.parentPath, each.name));
+
+  it('no preimage, mnemonic or token stands in a log, and no preimage in the database of the seller', async () => {
+    const record = await driveTo(buyer, await verified(await created()), 'paid');
+    const { preimage } = await eventually('the preimage from the seller', async () => {
+      const swap = await sellerView(record);
+      return swap.preimage.length === 32 ? swap : undefined;
+    });
+    const seller = join(world.dir, 'swapd');
+    const logs = filesIn(join(world.dir, 'logs'));
+    const database = filesIn(seller).filter((path) => path.startsWith(world.file().swapd.database));
+    expect(logs.length).toBeGreaterThan(2);
+    expect(database.length).toBeGreaterThan(0);
+    const secrets = [
+      readFileSync(join(seller, 'mnemonic'), 'utf8').trim(),
+      readFileSync(world.file().swapd.admin_token_file, 'utf8').trim(),
+      readFileSync(world.file().lnnoded.seller.token_file, 'utf8').trim(),
+      hex(preimage),
+    ].map((text) => Buffer.from(text));
+    for (const path of logs) {
+      const text = readFileSync(path);
+      expect(secrets.filter((secret) => text.includes(secret))).toEqual([]);
+    }
+    for (const path of database) {
+      const bytes = readFileSync(path);
+      expect([bytes.includes(preimage), bytes.includes(hex(preimage))]).toEqual([false, false]);
+    }
+    await complete(record);
   });
 });
