@@ -58,7 +58,7 @@ async function refusal(call: (trailer: (metadata: Metadata) => void) => Promise<
     if (!(error instanceof ClientError)) throw error;
     const details = error instanceof RichClientError ? error.extra : [];
     const fields = details.flatMap((detail) =>
-      detail.$type === BadRequest.$type ? (detail).fieldViolations.map((each) => each.field) : [],
+      detail.$type === BadRequest.$type ? detail.fieldViolations.map((each) => each.field) : [],
     );
     return { status: error.code, code, fields };
   }

@@ -71,9 +71,7 @@ const EXPECTED_PAYMENT_MOVES = [
 ];
 
 const movesOf = (moves: Moves<string>): string[] =>
-  Object.entries(moves).flatMap(([from, row]) =>
-    Object.entries(row).map(([kind, to]) => `${from} ${kind} ${to}`),
-  );
+  Object.entries(moves).flatMap(([from, row]) => Object.entries(row).map(([kind, to]) => `${from} ${kind} ${to}`));
 const kindsOf = (moves: Moves<string>): Set<string> => new Set(Object.values(moves).flatMap((row) => Object.keys(row)));
 const STATE_KINDS = kindsOf(stateMoves);
 const PAYMENT_KINDS = kindsOf(paymentMoves);
