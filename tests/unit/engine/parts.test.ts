@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
 
 import { assetAmount, outpoint, sat, txid, unixSecs, type AssetId } from '../../../src/core/units.js';
 import { writeBundle } from '../../../src/engine/bundle.js';
@@ -62,6 +62,9 @@ describe('a recovery bundle', () => {
   const dir = tempDir();
   afterEach(() => {
     for (const name of readdirSync(dir)) rmSync(join(dir, name));
+  });
+  afterAll(() => {
+    rmSync(dir, { recursive: true });
   });
   const swap = fundedWith('OPEN');
   const path = join(dir, `${swap.id}.json`);
