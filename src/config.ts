@@ -137,7 +137,10 @@ function describeIssue(issue: z.core.$ZodIssue): string {
 
 function shown(key: string, value: unknown): string {
   if (/(password|secret|mnemonic|token)(?!_file)$/.test(key)) return `a ${typeof value}`;
-  const text = JSON.stringify(value, (_key, part: unknown) => (typeof part === 'bigint' ? part.toString() : part));
+  const text =
+    typeof value === 'bigint'
+      ? value.toString()
+      : JSON.stringify(value, (_key, part: unknown) => (typeof part === 'bigint' ? part.toString() : part));
   return text.length > 100 ? `${text.slice(0, 100)}...` : text;
 }
 

@@ -2,7 +2,7 @@
 /** swapd: the seller daemon. The only place where its parts are wired together. */
 import { randomBytes, createHash } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -219,6 +219,7 @@ async function pauseUntil(ms: number, signals: readonly AbortSignal[]): Promise<
 async function listen(listener: Listener, address: string, credentials: ServerCredentials): Promise<string> {
   if (address.startsWith('unix:')) {
     await listener.server.listen(address, credentials);
+    chmodSync(address.slice('unix:'.length), 0o600);
     return address;
   }
   const port = await listener.server.listen(address, credentials);

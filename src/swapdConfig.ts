@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 import { LIQUID_NETWORKS, networkOfGenesis, type LiquidNetworkName } from './core/network.js';
 import { PROFILES, requiredRefundDelta, type ProfileName } from './core/timelock.js';
-import { assetAmount, assetId, blockHash, satPerKvb, type AssetId } from './core/units.js';
+import { assetAmount, assetId, blockHash, MAX_MONEY, type AssetId } from './core/units.js';
 import { SwapError } from './errors.js';
 import type { ConfiguredOffer } from './rpc/offers.js';
 
@@ -18,15 +18,14 @@ const hostPort = z.string().refine((text) => {
 
 const isLoopback = (address: string): boolean => /^(127\.\d+\.\d+\.\d+|localhost|\[::1\]):\d+$/.test(address);
 
-const u64 = z
-  .union([z.int(), z.bigint()])
-  .transform((value) => BigInt(value))
-  .pipe(
-    z
-      .bigint()
-      .positive('a positive integer')
-      .max(2n ** 62n, 'at most 2^62'),
-  );
+/** A positive integer of TOML, which is a bigint above 2^53. */
+const positiveUpTo = (limit: bigint, text: string) =>
+  z
+    .union([z.int(), z.bigint()], 'a positive integer')
+    .transform((value) => BigInt(value))
+    .pipe(z.bigint().positive('a positive integer').max(limit, `at most ${text}`));
+const u64 = positiveUpTo(2n ** 62n, '2^62');
+const amount = positiveUpTo(MAX_MONEY, '2100000000000000');
 
 const offerSchema = z.strictObject({
   asset_id: z.string().regex(HEX64, '64 lower-case hex digits'),
@@ -35,8 +34,8 @@ const offerSchema = z.strictObject({
   price_msat_numerator: u64,
   price_denominator: u64,
   spread_ppm: z.int().min(0, '0..1000000').max(1_000_000, '0..1000000').default(5_000),
-  min_amount: u64,
-  max_amount: u64,
+  min_amount: amount,
+  max_amount: amount,
   profile: z.enum(['routed', 'near', 'direct', 'regtest'], 'routed, near, direct or regtest').default('routed'),
   min_funding_confs: z.int().positive('at least 1').optional(),
   max_funding_confs: z.int().positive('at least 1').optional(),
@@ -81,7 +80,7 @@ export const swapdSchema = z.strictObject({
       max_asset_share_per_principal_ppm: z.int().min(1, '1..1000000').max(1_000_000, '1..1000000').default(50_000),
       max_asset_share_ppm: z.int().min(1, '1..1000000').max(1_000_000, '1..1000000').default(300_000),
       create_per_minute: z.int().positive('at least 1').default(30),
-      feerate_ceiling_sat_per_kvb: z.int().min(100, 'at least 100').default(2_000),
+      feerate_ceiling_sat_per_kvb: z.int().min(100, 'at least 100').max(1_000_000, 'at most 1000000').default(2_000),
     })
     .prefault({}),
   log: z
@@ -119,7 +118,7 @@ export function checkConfig(config: SwapdConfig): CheckedConfig {
       problems.push(`offer.${i}.asset_id: expected each asset once, found ${offer.assetId} again`);
     seen.add(offer.assetId);
   });
-  satPerKvb(BigInt(config.limits.feerate_ceiling_sat_per_kvb));
+  checkBackends(config, network, problems);
   if (problems.length > 0 || network === undefined) {
     throw new SwapError('bad_config', `configuration refused:\n${problems.map((line) => `  ${line}`).join('\n')}`);
   }
@@ -152,6 +151,23 @@ function checkListeners({ grpc, admin }: SwapdConfig, problems: string[]): void 
   if (!admin.listen.startsWith('unix:') && !isLoopback(admin.listen)) {
     problems.push(`admin.listen: expected a loopback address or unix:PATH, found ${admin.listen}`);
   }
+}
+
+/** Secrets and money never travel in clear off this machine, and two servers are two. */
+function checkBackends(config: SwapdConfig, network: LiquidNetworkName | undefined, problems: string[]): void {
+  const { electrum, lightning } = config;
+  if (!isLoopback(lightning.address) && lightning.tls_cert_file === undefined) {
+    problems.push(
+      `lightning.address: expected a loopback address without lightning.tls_cert_file, found ${lightning.address}`,
+    );
+  }
+  electrum.servers.forEach((server, i) => {
+    if (electrum.servers.indexOf(server) !== i)
+      problems.push(`electrum.servers: expected each once, found ${server} again`);
+    const isPlain = server.startsWith('tcp://') && !isLoopback(server.slice('tcp://'.length));
+    if (network === 'liquidv1' && isPlain)
+      problems.push(`electrum.servers: expected ssl:// off this machine, found ${server}`);
+  });
 }
 
 function checkOffer(

@@ -69,9 +69,19 @@ const record = (event: SwapEvent, alarm?: string): Duty =>
  * node is stored before anything is decided from it.
  */
 export function nextDuty(swap: Swap, facts: Facts, tried: ReadonlySet<Duty['kind']> = new Set()): Duty {
-  for (const duty of [reportDuty(swap, facts), paymentDuty(swap, facts), chainDuty(swap, facts)]) {
+  const report = reportDuty(swap, facts);
+  // Nothing is decided over a report that could not be stored; what was decided before is repeated.
+  if (report !== undefined && tried.has(report.kind)) return repeated(swap, tried);
+  for (const duty of [report, paymentDuty(swap, facts), chainDuty(swap, facts)]) {
     if (duty !== undefined && !tried.has(duty.kind)) return duty;
   }
+  return { kind: 'wait' };
+}
+
+/** A committed decision is repeated even when nothing more can be stored. */
+function repeated(swap: Swap, tried: ReadonlySet<Duty['kind']>): Duty {
+  if (swap.payment === 'SETTLING' && !tried.has('settle')) return { kind: 'settle' };
+  if (swap.payment === 'CANCELING' && !tried.has('cancel')) return { kind: 'cancel' };
   return { kind: 'wait' };
 }
 
@@ -124,7 +134,8 @@ function paymentDuty(swap: Swap, facts: Facts): Duty | undefined {
     case 'HELD':
       return heldDuty(swap, facts);
     case 'SETTLING':
-      return { kind: 'settle' };
+      // A node that does not know H must not learn S. The engine raises an alarm.
+      return facts.invoice === 'unknown_hash' ? undefined : { kind: 'settle' };
     case 'CANCELING':
       return { kind: 'cancel' };
     case 'CANCELED': {
@@ -227,7 +238,7 @@ function chainDuty(swap: Swap, facts: Facts): Duty | undefined {
 /** Steps S1 to S3: before anything is signed a swap that takes too long is canceled and fails. */
 function beforeFunding(swap: Extract<Swap, { state: 'INTENT' | 'INVOICED' }>, facts: Facts): Duty | undefined {
   if (swap.payment === 'CANCELED') return record({ kind: 'failed', reason: swap.reason });
-  if (swap.payment === 'CANCELING') return undefined;
+  if (swap.payment === 'CANCELING' || swap.payment === 'SETTLING' || swap.payment === 'SETTLED') return undefined;
   if (facts.now > swap.fundBy) {
     return record({ kind: 'cancel_decided', reason: 'the funding could not be started in time' });
   }

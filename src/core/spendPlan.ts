@@ -16,7 +16,8 @@ const EXPLICIT_OUTPUT_VSIZE = 80;
 const BLINDED_OUTPUT_VSIZE = 1_180;
 /** L-BTC change below this is not worth an output. */
 const MIN_LBTC_CHANGE_SAT = 500n;
-const MAX_INPUTS = 100;
+/** Surjection proofs over 70 and more inputs trap the library. */
+const MAX_INPUTS = 50;
 
 /** Where change goes; asked for once per change output. */
 export type ChangeAddress = { readonly scriptPubKey: Uint8Array; readonly blindingPubkey: Pubkey };

@@ -166,29 +166,11 @@ export const PAYMENT_MOVES = {
   CANCELED: { payment_settled: 'SETTLED' },
 } as const satisfies Record<PaymentStatus, Partial<Record<SwapEventKind, PaymentStatus>>>;
 
-const STATE_EVENTS: readonly SwapEventKind[] = [
-  'invoice_created',
-  'funding_signed',
-  'abort_started',
-  'funding_deep',
-  'claim_seen',
-  'refund_seen',
-  'spend_gone',
-  'claim_final',
-  'refund_final',
-  'failed',
-  'funding_lost',
-];
-
-const PAYMENT_EVENTS: readonly SwapEventKind[] = [
-  'invoice_created',
-  'payment_held',
-  'settle_decided',
-  'payment_settled',
-  'cancel_decided',
-  'payment_canceled',
-  'preimage_released',
-];
+const eventsOf = (moves: Record<string, Partial<Record<SwapEventKind, string>>>): ReadonlySet<string> =>
+  new Set(Object.values(moves).flatMap((row) => Object.keys(row)));
+/** An event that a table names anywhere must be allowed by it; every event is named in one of them at least. */
+const STATE_EVENTS = eventsOf(STATE_MOVES);
+const PAYMENT_EVENTS = eventsOf(PAYMENT_MOVES);
 
 /** True when the chain side can never change again. */
 export const isFinalState = (state: SwapState): boolean => Object.keys(STATE_MOVES[state]).length === 0;
@@ -234,10 +216,9 @@ function lookup<Name extends string>(
  */
 export function apply(swap: Swap, event: SwapEvent): Swap {
   const { kind } = event;
-  const state = STATE_EVENTS.includes(kind) ? lookup<SwapState>(STATE_MOVES, swap.state, kind) : swap.state;
-  const payment = PAYMENT_EVENTS.includes(kind)
-    ? lookup<PaymentStatus>(PAYMENT_MOVES, swap.payment, kind)
-    : swap.payment;
+  if (!STATE_EVENTS.has(kind) && !PAYMENT_EVENTS.has(kind)) throw new Error(`no table knows ${kind}`);
+  const state = STATE_EVENTS.has(kind) ? lookup<SwapState>(STATE_MOVES, swap.state, kind) : swap.state;
+  const payment = PAYMENT_EVENTS.has(kind) ? lookup<PaymentStatus>(PAYMENT_MOVES, swap.payment, kind) : swap.payment;
   const moved = { ...swap, payment, version: swap.version + 1 };
   return withState(withFacts(moved, event), state, event);
 }
@@ -284,10 +265,10 @@ function withState(swap: Swap, state: SwapState, event: SwapEvent): Swap {
       return { ...swap, ...event.funding, state };
     case 'CLAIM_SEEN':
       if (event.kind !== 'claim_seen' || !isFunded(swap)) break;
-      return { ...swap, state, claimTxid: event.txid };
+      return { ...withoutSpend(swap), state, claimTxid: event.txid };
     case 'REFUND_SEEN':
       if (event.kind !== 'refund_seen' || !isFunded(swap)) break;
-      return { ...swap, state, refundTxid: event.txid };
+      return { ...withoutSpend(swap), state, refundTxid: event.txid };
     case 'CLAIMED':
       if (swap.state !== 'CLAIM_SEEN') break;
       return { ...swap, state };
@@ -298,7 +279,7 @@ function withState(swap: Swap, state: SwapState, event: SwapEvent): Swap {
     case 'FUNDED':
     case 'OWED':
       if (!isFunded(swap)) break;
-      return { ...swap, state };
+      return { ...withoutSpend(swap), state };
     case 'FAILED':
       return { ...swap, state };
     case 'INTENT':
@@ -307,6 +288,14 @@ function withState(swap: Swap, state: SwapState, event: SwapEvent): Swap {
       throw new Error(`unknown state ${state satisfies never}`);
   }
   throw new Error(`${event.kind} does not bring what ${state} needs`);
+}
+
+/** A spend that is gone or replaced leaves no txid behind. */
+function withoutSpend(swap: FundedSwap): SwapBase & Invoiced & FundingFacts {
+  const rest: FundedSwap & { claimTxid?: Txid; refundTxid?: Txid } = { ...swap };
+  delete rest.claimTxid;
+  delete rest.refundTxid;
+  return rest;
 }
 
 /** True when the swap has (or had) a signed funding. */

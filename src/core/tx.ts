@@ -49,8 +49,8 @@ const SIGHASH_ALL = 1;
 const OP_RETURN = 0x6a;
 /** The two upper bits of an input's index flag issuances and peg-ins. */
 const MAX_VOUT = 0x3fff_ffff;
-/** Surjection proofs know at most 256 inputs. */
-const MAX_INPUTS = 255;
+/** Surjection proofs over 70 and more inputs trap the library ("memory access out of bounds"). */
+const MAX_INPUTS = 64;
 const EXPLICIT_NONCE = Buffer.of(0);
 
 function refuse(what: string, expected: string, found: string): never {

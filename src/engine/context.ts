@@ -6,7 +6,7 @@ import type { KeyPair } from '../core/keys.js';
 import type { LiquidNetworkName } from '../core/network.js';
 import type { Swap } from '../core/swap.js';
 import type { TxInput, TxOutput } from '../core/tx.js';
-import type { AssetId, BlockHash, Preimage, SatPerKvb, SwapId, Txid, UnixSecs } from '../core/units.js';
+import type { AssetId, BlockHash, Preimage, SatPerKvb, SwapId, UnixSecs } from '../core/units.js';
 import type { LightningNode, NodeInfo } from '../lightning/node.js';
 import type { LiquidChain, Tip } from '../liquid/chain.js';
 import type { LiquidWallet } from '../liquid/wallet.js';
@@ -56,17 +56,22 @@ export type EngineContext = {
   /** Every spend of the wallet is planned, signed and committed inside it. */
   readonly walletSection: Mutex;
   readonly health: Health;
-  /** Transactions that pay an HTLC script and spend no HTLC: their inputs cannot change, so they are read once. */
-  readonly strangers: Set<Txid>;
+  /**
+   * `swapId txid` of transactions that touch the swap's script and spend none of its outpoints: inputs cannot change, so
+   * they are read once.
+   */
+  readonly strangers: Set<string>;
   /** `swap` after every move, `block` after every sweep of the chain. */
   readonly changes: EventEmitter<{ swap: [id: SwapId]; block: [] }>;
 };
 
-/** Raises an alarm: logged, shown in the status, and new business stops until the operator resumes it. */
-export function raiseAlarm(ctx: EngineContext, text: string, pause: (reason: string) => void): void {
+/** Why new business is paused after an alarm. */
+export const pauseReason = (alarm: string): string => `alarm: ${alarm}`;
+
+/** Tells an alarm whose pause is committed: logged, and shown in the status until the next restart. */
+export function tellAlarm(ctx: EngineContext, text: string): void {
   ctx.log.error({ alarm: text }, 'alarm');
   ctx.health.alarms.push(text);
-  pause(`alarm: ${text}`);
 }
 
 /** Label of a swap's invoice at the node. */

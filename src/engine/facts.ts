@@ -63,9 +63,10 @@ export async function reportHtlc(ctx: EngineContext, swap: FundedSwap, tip: Bloc
   if (history === undefined) return { isSeen: true, confs: 0, spends };
   const funding = history.find((entry) => entry.txid === swap.fundingTxid);
   for (const entry of history) {
-    if (entry.txid === swap.fundingTxid || ctx.strangers.has(entry.txid)) continue;
+    const key = `${swap.id} ${entry.txid}`;
+    if (entry.txid === swap.fundingTxid || ctx.strangers.has(key)) continue;
     const found = await spendsOf(ctx, swap, entry.txid);
-    if (found.length === 0) remember(ctx.strangers, entry.txid);
+    if (found.length === 0) remember(ctx.strangers, key);
     const confs = confirmations(entry.height, tip);
     if (found.length > 0 && confs >= FINAL_CONFS) await ctx.chain.proveInclusion(entry.txid, blockHeight(entry.height));
     for (const { index, kind } of found) {
@@ -104,9 +105,9 @@ async function htlcHistory(ctx: EngineContext, swap: FundedSwap): Promise<readon
 
 const MAX_STRANGERS = 100_000;
 
-function remember(strangers: Set<Txid>, id: Txid): void {
+function remember(strangers: Set<string>, key: string): void {
   if (strangers.size >= MAX_STRANGERS) strangers.clear();
-  strangers.add(id);
+  strangers.add(key);
 }
 
 type FoundSpend = { readonly index: number; readonly kind: SpendReport['kind'] };

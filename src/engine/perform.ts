@@ -4,13 +4,14 @@ import type { Duty } from '../core/duty.js';
 import { LIQUID_NETWORKS } from '../core/network.js';
 import { isFunded, type FundedSwap, type Swap, type SwapEvent } from '../core/swap.js';
 import { PROFILES } from '../core/timelock.js';
+import type { UnixSecs } from '../core/units.js';
 import { errorChain, SwapError } from '../errors.js';
 import type { HoldInvoice } from '../lightning/node.js';
 import { savePause } from '../store/meta.js';
 import { moveSwap } from '../store/swaps.js';
 import { findSwapTx, markSwapTxsFinal, type TxKind } from '../store/txs.js';
 import { writeBundle } from './bundle.js';
-import { invoiceLabel, raiseAlarm, type EngineContext } from './context.js';
+import { invoiceLabel, pauseReason, tellAlarm, type EngineContext } from './context.js';
 import { fund } from './fund.js';
 import { signRefund } from './refund.js';
 
@@ -53,14 +54,13 @@ export async function perform(ctx: EngineContext, swap: Swap, duty: Exclude<Duty
 
 /** Commits an event; with an alarm new business is paused in the same commit. */
 function record(ctx: EngineContext, swap: Swap, event: SwapEvent, alarm?: string): Swap {
+  const text = `swap ${swap.id}: ${alarm ?? ''}`;
   const next = ctx.store.tx(() => {
-    if (alarm !== undefined)
-      raiseAlarm(ctx, `swap ${swap.id}: ${alarm}`, (reason) => {
-        savePause(ctx.store, reason);
-      });
+    if (alarm !== undefined) savePause(ctx.store, pauseReason(text));
     if (event.kind === 'claim_final' || event.kind === 'refund_final') markSwapTxsFinal(ctx.store, swap.id);
     return moveSwap(ctx.store, swap, event, ctx.now());
   });
+  if (alarm !== undefined) tellAlarm(ctx, text);
   ctx.log.info(
     {
       swapId: swap.id,
@@ -98,15 +98,16 @@ async function createInvoice(ctx: EngineContext, swap: Swap): Promise<void> {
     record(ctx, swap, { kind: 'cancel_decided', reason: 'the node has another invoice with this hash' }, error.message);
     return;
   }
-  const problem = invoiceProblem(ctx, swap, invoice.bolt11);
-  if (problem !== undefined) {
-    record(ctx, swap, { kind: 'cancel_decided', reason: 'the node made a wrong invoice' }, problem);
+  const checked = checkInvoice(ctx, swap, invoice.bolt11);
+  if ('problem' in checked) {
+    record(ctx, swap, { kind: 'cancel_decided', reason: 'the node made a wrong invoice' }, checked.problem);
     return;
   }
-  record(ctx, swap, { kind: 'invoice_created', bolt11: invoice.bolt11, expiresAt: invoice.expiresAt });
+  record(ctx, swap, { kind: 'invoice_created', bolt11: invoice.bolt11, expiresAt: checked.expiresAt });
 }
 
-function invoiceProblem(ctx: EngineContext, swap: Swap, bolt11: string): string | undefined {
+/** When it expires, as the buyer will read it, or what is wrong with it. */
+function checkInvoice(ctx: EngineContext, swap: Swap, bolt11: string): { expiresAt: UnixSecs } | { problem: string } {
   try {
     const decoded = decodeInvoice(bolt11, LIQUID_NETWORKS[ctx.network].bitcoinNetwork);
     const { invoiceExpirySecs } = PROFILES[swap.profile];
@@ -119,9 +120,10 @@ function invoiceProblem(ctx: EngineContext, swap: Swap, bolt11: string): string 
       ['final CLTV', FINAL_CLTV_DELTA.toString(), decoded.minFinalCltvDelta.toString()],
     ];
     const wrong = facts.find(([, expected, found]) => expected !== found);
-    return wrong === undefined ? undefined : `invoice: expected ${wrong[0]} ${wrong[1]}, found ${wrong[2]}`;
+    if (wrong === undefined) return { expiresAt: decoded.expiresAt };
+    return { problem: `invoice: expected ${wrong[0]} ${wrong[1]}, found ${wrong[2]}` };
   } catch (error) {
-    return errorChain(error);
+    return { problem: errorChain(error) };
   }
 }
 

@@ -4,12 +4,13 @@
  */
 import { nextDuty, type Duty } from '../core/duty.js';
 import { p2wshScriptPubKey } from '../core/htlc.js';
-import { isDone, isFunded, type FundedSwap } from '../core/swap.js';
+import { isDone, isFunded, type FundedSwap, type Swap } from '../core/swap.js';
 import type { SwapId } from '../core/units.js';
 import { errorChain, SwapError } from '../errors.js';
+import { savePause } from '../store/meta.js';
 import { findSwap, openSwapIds } from '../store/swaps.js';
 import { writeBundle } from './bundle.js';
-import type { EngineContext } from './context.js';
+import { pauseReason, tellAlarm, type EngineContext } from './context.js';
 import { gatherFacts } from './facts.js';
 import { perform } from './perform.js';
 
@@ -60,6 +61,16 @@ export function createReconciler(ctx: EngineContext): Reconciler {
   };
 }
 
+/** The node forgot an invoice that is being settled: S stays here, and somebody has to look. */
+function alarmOnce(ctx: EngineContext, swap: Swap): void {
+  const text = `swap ${swap.id}: the node does not know the invoice that is being settled`;
+  if (ctx.health.alarms.includes(text)) return;
+  ctx.store.tx(() => {
+    savePause(ctx.store, pauseReason(text));
+  });
+  tellAlarm(ctx, text);
+}
+
 /** Listens to the HTLC, and writes the recovery bundle if a crash or a full disk kept it from being written. */
 function prepare(ctx: EngineContext, swap: FundedSwap): void {
   ctx.chain.subscribe(p2wshScriptPubKey(swap.witnessScript));
@@ -79,7 +90,9 @@ async function pass(ctx: EngineContext, id: SwapId): Promise<void> {
       const swap = findSwap(ctx.store, id);
       if (swap === undefined || isDone(swap)) return;
       if (isFunded(swap)) prepare(ctx, swap);
-      const duty = nextDuty(swap, await gatherFacts(ctx, swap), tried);
+      const facts = await gatherFacts(ctx, swap);
+      if (swap.payment === 'SETTLING' && facts.invoice === 'unknown_hash') alarmOnce(ctx, swap);
+      const duty = nextDuty(swap, facts, tried);
       ({ kind } = duty);
       if (duty.kind === 'wait') return;
       if (duty.kind !== 'record') tried.add(duty.kind);

@@ -43,13 +43,15 @@ export async function withdraw(
     }
     await ctx.wallet.sync();
     const tip = (await ctx.chain.tip()).height;
-    const fee = request.assetId === ctx.policyAsset ? (feeSat: Sat): bigint => feeSat : (): bigint => 0n;
     requireFree(ctx, tip, { ...request, needed: request.assetAmount });
     const payments = [{ ...payTo, assetId: request.assetId, value: request.assetAmount }];
     const spend = await signSpend(ctx, { payments, tip });
     ctx.store.tx(() => {
       // A swap may have been promised coins while this was signed.
-      requireFree(ctx, tip, { ...request, needed: request.assetAmount + fee(spend.feeSat) });
+      const { assetId, assetAmount } = request;
+      const isLbtc = assetId === ctx.policyAsset;
+      requireFree(ctx, tip, { assetId, needed: assetAmount + (isLbtc ? spend.feeSat : 0n) });
+      if (!isLbtc) requireFree(ctx, tip, { assetId: ctx.policyAsset, needed: spend.feeSat });
       insertTx(
         ctx.store,
         { ...spend, kind: 'withdraw', version: 1, requestId: request.requestId, bodyHash },

@@ -21,6 +21,7 @@ import type {
 } from '../gen/ln_liquid_swap/v1/swap.js';
 import { findPause } from '../store/meta.js';
 import { deleteExpiredQuotes, findQuote, insertQuote, type Quote } from '../store/quotes.js';
+import { requireShare } from './admission.js';
 import type { BuyerCall, RpcContext } from './context.js';
 import { toOfferMessage, toQuoteMessage } from './convert.js';
 import { currentOffers, offerOf, type ConfiguredOffer } from './offers.js';
@@ -117,6 +118,7 @@ export async function createQuote(
     expiresAt: unixSecs(now + QUOTE_TTL_SECS),
   };
   requireInventory(ctx, tip, quote);
+  requireShare(ctx, quote, tip);
   const nodeId = await sellerNodeId(ctx);
   ctx.store.tx(() => {
     deleteExpiredQuotes(ctx.store, unixSecs(now - KEEP_QUOTES_SECS));

@@ -47,20 +47,20 @@ export class Store implements Disposable {
   static open(options: { readonly path: string; readonly migrationsDir: string }): Store {
     refuseNetworkFileSystem(dirname(options.path));
     const lock = takeLock(`${options.path}.lock`);
-    const raw = new BetterSqlite3(options.path);
-    raw.defaultSafeIntegers(true);
-    raw.pragma('journal_mode = WAL'); // readers never block the writer
-    raw.pragma('synchronous = FULL'); // a commit is on disk before the effect that follows it
-    raw.pragma('busy_timeout = 5000');
-    raw.pragma('foreign_keys = ON');
-    raw.pragma('trusted_schema = OFF');
-    raw.pragma('cell_size_check = ON');
-    const check = raw.pragma('quick_check', { simple: true });
-    if (check !== 'ok') {
-      throw new SwapError('bad_config', `database ${options.path}: expected an intact file, found: ${String(check)}`);
+    try {
+      return new Store(openDatabase(options), lock);
+    } catch (cause) {
+      lock.close();
+      if (cause instanceof SwapError) throw cause;
+      const found = cause instanceof Error ? cause.message : String(cause);
+      throw new SwapError(
+        'bad_config',
+        `database ${options.path}: expected a SQLite database of swapd, found: ${found}`,
+        {
+          cause,
+        },
+      );
     }
-    migrate(raw, options.migrationsDir);
-    return new Store(raw, lock);
   }
 
   /** Rows of a query. */
@@ -144,6 +144,27 @@ function isDiskError(error: unknown): boolean {
   );
 }
 
+/** Kept for the process's life: on Node 24 the collection of a closed connection aborts the process. */
+const everOpened: BetterSqlite3.Database[] = [];
+
+function openDatabase(options: { readonly path: string; readonly migrationsDir: string }): BetterSqlite3.Database {
+  const raw = new BetterSqlite3(options.path);
+  everOpened.push(raw);
+  raw.defaultSafeIntegers(true);
+  raw.pragma('journal_mode = WAL'); // readers never block the writer
+  raw.pragma('synchronous = FULL'); // a commit is on disk before the effect that follows it
+  raw.pragma('busy_timeout = 5000');
+  raw.pragma('foreign_keys = ON');
+  raw.pragma('trusted_schema = OFF');
+  raw.pragma('cell_size_check = ON');
+  const check = raw.pragma('quick_check', { simple: true });
+  if (check !== 'ok') {
+    throw new SwapError('bad_config', `database ${options.path}: expected an intact file, found: ${String(check)}`);
+  }
+  migrate(raw, options.migrationsDir);
+  return raw;
+}
+
 function refuseNetworkFileSystem(dir: string): void {
   let type: number;
   try {
@@ -162,6 +183,7 @@ function refuseNetworkFileSystem(dir: string): void {
  */
 function takeLock(path: string): BetterSqlite3.Database {
   const lock = new BetterSqlite3(path, { timeout: 0 });
+  everOpened.push(lock);
   try {
     lock.exec('BEGIN EXCLUSIVE');
     return lock;

@@ -16,6 +16,9 @@ import { intent, START } from '../support/swapFixtures.js';
 import { insertNew, MIGRATIONS, quoteFor, rawSql, tempDir, tempStore } from '../support/tempStore.js';
 import { refusal } from '../unit/core/zkp.js';
 
+/** Kept: on Node 24 the collection of a closed connection aborts the process. */
+const connections: BetterSqlite3.Database[] = [];
+
 const dirs: string[] = [];
 const newDir = (): string => {
   const dir = tempDir();
@@ -170,6 +173,7 @@ describe('opening', () => {
     writeFileSync(join(broken, '0001_broken.sql'), 'CREATE TABLE half (a INTEGER) STRICT; SELECT no_such_function();');
     expect(() => open(dir, broken)).toThrow('no such function');
     const raw = new BetterSqlite3(join(dir, 'swapd.db'), { readonly: true });
+    connections.push(raw);
     expect(raw.prepare(`SELECT name FROM sqlite_schema WHERE name = 'half'`).all()).toEqual([]);
     expect(raw.prepare('SELECT * FROM migrations').all()).toEqual([]);
     raw.close();
@@ -189,7 +193,9 @@ describe('opening', () => {
   it('refuses a file that is no database', () => {
     const dir = newDir();
     writeFileSync(join(dir, 'swapd.db'), 'not a database, but long enough to be looked at as one '.repeat(20));
-    expect(() => open(dir)).toThrow('not a database');
+    expect(() => open(dir)).toThrow(refusal('expected a SQLite database of swapd, found', 'bad_config'));
+    rmSync(join(dir, 'swapd.db'));
+    open(dir)[Symbol.dispose](); // the refused attempt left no lock behind
   });
 });
 

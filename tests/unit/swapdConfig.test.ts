@@ -114,10 +114,10 @@ describe("swapd's configuration", () => {
       asset_id = "${GOLD}"
       ticker = "GOLD"
       precision = 2
-      price_msat_numerator = 1000
+      price_msat_numerator = 9007199254740993
       price_denominator = 1
       min_amount = 1
-      max_amount = 9007199254740993
+      max_amount = 2100000000000000
       profile = "regtest"`;
     writeFileSync(file, toml);
     const env = { SWAPD_GRPC__AUTH: 'none', SWAPD_LIMITS__CREATE_PER_MINUTE: '5', SWAPD_ADMIN__LISTEN: 'unix:/run/a' };
@@ -126,7 +126,7 @@ describe("swapd's configuration", () => {
       grpc: { auth: 'none' },
       limits: { create_per_minute: 5 },
       admin: { listen: 'unix:/run/a' },
-      offer: [{ max_amount: 9_007_199_254_740_993n }],
+      offer: [{ price_msat_numerator: 9_007_199_254_740_993n, max_amount: 2_100_000_000_000_000n }],
     });
   });
   it('lists every missing key at once', () => {
@@ -187,6 +187,13 @@ describe("swapd's configuration", () => {
       { offer: [{ ...OFFER, price_denominator: 0 }] },
       'offer.0.price_denominator: expected a positive integer',
     ],
+    [
+      'more of an asset than there can be',
+      { offer: [{ ...OFFER, max_amount: 2_100_000_000_000_001n }] },
+      'offer.0.max_amount: expected at most 2100000000000000',
+    ],
+    ['an amount that is no integer', { offer: [{ ...OFFER, max_amount: 'many' }] }, 'expected a positive integer'],
+    ['a fee ceiling beyond reason', { limits: { feerate_ceiling_sat_per_kvb: 2e9 } }, 'expected at most 1000000'],
     [
       'a price beyond 64 bits',
       { offer: [{ ...OFFER, price_msat_numerator: 2n ** 63n }] },
@@ -265,6 +272,20 @@ describe('keys that belong together', () => {
       { ...MAINNET, electrum: { servers: ['ssl://a:1'], trust_single_electrum: true } },
       [],
     ],
+    [
+      'one server twice, and one in clear',
+      { ...MAINNET, electrum: { servers: ['ssl://a:1', 'ssl://a:1', 'tcp://b:2'] } },
+      [
+        'electrum.servers: expected each once, found ssl://a:1 again',
+        'electrum.servers: expected ssl:// off this machine, found tcp://b:2',
+      ],
+    ],
+    [
+      'a node elsewhere without TLS',
+      { ...MAINNET, lightning: { address: '192.0.2.1:9000' } },
+      ['lightning.address: expected a loopback address without lightning.tls_cert_file, found 192.0.2.1:9000'],
+    ],
+    ['a node elsewhere with TLS', { ...MAINNET, lightning: { address: '192.0.2.1:9000', tls_cert_file: 'n.crt' } }, []],
     ['testnet with one', { ...MAINNET, network: { name: 'liquidtestnet' }, electrum: { servers: ['ssl://a:1'] } }, []],
     [
       'regtest times on mainnet',

@@ -11,9 +11,13 @@ export type { Database } from 'better-sqlite3';
 
 const MIGRATIONS = fileURLToPath(new URL('../../../migrations/lnnoded', import.meta.url));
 
+/** Kept for the process's life: on Node 24 the collection of a closed connection aborts the process. */
+const everOpened: Database[] = [];
+
 /** Opens (and creates or migrates) the database. @throws SwapError `bad_config` if it is of a newer version. */
 export function openDatabase(path: string): Database {
   const db = new BetterSqlite3(path);
+  everOpened.push(db);
   db.defaultSafeIntegers(true);
   db.pragma('journal_mode = WAL');
   db.pragma('synchronous = FULL');
@@ -47,6 +51,7 @@ function migrate(db: Database): void {
  */
 export function lockDataDir(dataDir: string): { release(): void } {
   const lock = new BetterSqlite3(join(dataDir, 'lock'), { timeout: 0 });
+  everOpened.push(lock);
   try {
     lock.exec('BEGIN EXCLUSIVE');
   } catch (cause) {

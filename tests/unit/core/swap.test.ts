@@ -148,7 +148,7 @@ describe('any order of events', () => {
   };
   it('reaches every state and every payment status, so that what follows says something', () => {
     const seen = new Set(
-      fc.sample(anyLife, 2_000).flatMap((life) => life.flatMap((swap) => [swap.state, swap.payment])),
+      fc.sample(anyLife, 10_000).flatMap((life) => life.flatMap((swap) => [swap.state, swap.payment])),
     );
     expect([...STATES, ...PAYMENTS].filter((name) => !seen.has(name))).toEqual([]);
   });

@@ -160,15 +160,15 @@ describe('a transaction', () => {
     ['one unit too little', () => build(gold(50n), [plain(GOLD, 49n), fee(1000n)]), 'outputs of 50, found 49'],
     ['an asset out of nothing', () => build([explicit(LBTC, 1000n)], [plain(GOLD, 1n), fee(1000n)]), 'outputs of 0'],
     ['a forgotten asset', () => build(gold(50n), [fee(1000n)]), 'outputs of 50, found 0'],
-    ['no inputs', () => build([], [fee(1n)]), 'inputs: expected 1..255'],
+    ['no inputs', () => build([], [fee(1n)]), 'inputs: expected 1..64'],
     [
-      '256 inputs',
+      '65 inputs',
       () =>
         build(
-          Array.from({ length: 256 }, () => explicit(LBTC, 1n)),
-          [fee(256n)],
+          Array.from({ length: 65 }, () => explicit(LBTC, 1n)),
+          [fee(65n)],
         ),
-      '1..255, found 256',
+      '1..64, found 65',
     ],
     [
       'an input twice',

@@ -106,8 +106,8 @@ const countSwaps = (): number => ctx.store.all(rawSql('SELECT swap_id FROM swaps
 
 describe('a quote', () => {
   it('fixes price, subsidy and depths for 60 s, and is shown to its own buyer only', async () => {
-    const quote = await quoteOf(1_000n);
-    expect(quote).toMatchObject({ assetAmount: 1_000n, feeSubsidySats: 1_000n, profile: 'regtest', isUsed: false });
+    const quote = await quoteOf(500n);
+    expect(quote).toMatchObject({ assetAmount: 500n, feeSubsidySats: 1_000n, profile: 'regtest', isUsed: false });
     expect(quote.expiresAtUnixSecs).toBe(BigInt(NOW + 60));
     expect(await getQuote(ctx, quote, alice)).toEqual({ quote });
     await expect(getQuote(ctx, quote, as('bob'))).rejects.toThrow(refusal('none with id', 'quote_not_found'));
