@@ -120,6 +120,8 @@ function open<C>(
   const channel = createChannel(endpoint.address, credentials(endpoint), {
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
     'grpc.keepalive_time_ms': 60_000,
+    'grpc.initial_reconnect_backoff_ms': 200, // a restarted seller is found again at once
+    'grpc.max_reconnect_backoff_ms': 2_000,
   });
   return {
     client: make(clientFactory(endpoint), channel),

@@ -38,8 +38,9 @@ const PAY_SLACK_MS = 10_000;
 const PAGE = 1000;
 
 const CHANNEL_OPTIONS = {
+  // A restarted node is found again at once: grpc's own backoff grows to two minutes.
   'grpc.initial_reconnect_backoff_ms': 100,
-  'grpc.max_reconnect_backoff_ms': 2000,
+  'grpc.max_reconnect_backoff_ms': 1000,
   'grpc.keepalive_time_ms': 20_000,
   'grpc.keepalive_timeout_ms': 5000,
 };

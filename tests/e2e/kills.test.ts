@@ -6,6 +6,7 @@ import BetterSqlite3 from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import type { PurchaseRecord } from '../../src/buyer/record.js';
+import { openAdmin, type AdminClient, type RpcConnection } from '../../src/buyer/rpcClient.js';
 import { hex, paymentHash, type SwapId } from '../../src/core/units.js';
 import { PaymentStatus, SwapStatus, type Swap } from '../../src/gen/ln_liquid_swap/v1/swap.js';
 import {
@@ -23,12 +24,16 @@ vi.setConfig({ testTimeout: 90_000 });
 
 let world: TestWorld;
 let buyer: TestBuyer;
+let admin: RpcConnection<AdminClient>;
 
 beforeAll(async () => {
   world = await startTestWorld();
   buyer = await openBuyer(world);
+  const { swapd } = world.file();
+  admin = openAdmin({ address: swapd.admin, token: readFileSync(swapd.admin_token_file, 'utf8').trim() });
 });
 afterAll(async () => {
+  admin.close();
   buyer.close();
   await world.close();
 });
@@ -43,6 +48,10 @@ const start = async (name: Victim): Promise<void> => {
   await world.ask({ command: 'start', name });
   await eventually('a usable channel', async () => {
     return (await buyer.buyer.lightning?.inboundCapacityMsat()) ? true : undefined;
+  });
+  if (world.file().swapd.pid === null) return;
+  await eventually('a seller that reaches its node', async () => {
+    return (await admin.client.getStatus({})).inboundCapacityMsat > 0n ? true : undefined;
   });
 };
 
