@@ -39,6 +39,8 @@ export type ConfidentialFields = {
 const RANGE_PROOF_BITS = '52';
 /** A draw fails once in 2^128; more than one failure means that the source is broken. */
 const MAX_DRAWS = 4;
+/** Draws of three inputs until one holds the asset: with one in 50 a draw fails 94 times in 100. */
+const MAX_DRAWS_OF_INPUTS = 1_000;
 
 export const ZERO_BLINDER: Buffer = Buffer.alloc(32);
 const isZero = (scalar: Buffer): boolean => scalar.equals(ZERO_BLINDER);
@@ -142,7 +144,12 @@ function surjectionProof(
 ): Buffer {
   const { amount, asset, inputs, seed } = options;
   const tags = inputs.map((input) => reversedBytes(input.assetId));
-  const { proof, inputIndex } = zkp.surjectionproof.initialize(tags, reversedBytes(amount.assetId), 100, seed);
+  const { proof, inputIndex } = zkp.surjectionproof.initialize(
+    tags,
+    reversedBytes(amount.assetId),
+    MAX_DRAWS_OF_INPUTS,
+    seed,
+  );
   const generators = inputs.map((input, i) =>
     zkp.generator.generateBlinded(tags[i] ?? ZERO_BLINDER, input.assetBlinder),
   );

@@ -11,6 +11,7 @@ import BetterSqlite3 from 'better-sqlite3';
 import { DummyDriver, Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler, type Compilable } from 'kysely';
 
 import { SwapError } from '../errors.js';
+import { makeDurable, openSqlite, readPragma } from '../sqlite.js';
 import type { Tables } from './schema.js';
 
 /** Builds queries only; nothing is ever executed through it. */
@@ -122,7 +123,6 @@ export class Store implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#statements.clear();
     this.#raw.close();
     this.#lock.close();
   }
@@ -144,20 +144,10 @@ function isDiskError(error: unknown): boolean {
   );
 }
 
-/** Kept for the process's life: on Node 24 the collection of a closed connection aborts the process. */
-const everOpened: BetterSqlite3.Database[] = [];
-
 function openDatabase(options: { readonly path: string; readonly migrationsDir: string }): BetterSqlite3.Database {
-  const raw = new BetterSqlite3(options.path);
-  everOpened.push(raw);
-  raw.defaultSafeIntegers(true);
-  raw.pragma('journal_mode = WAL'); // readers never block the writer
-  raw.pragma('synchronous = FULL'); // a commit is on disk before the effect that follows it
-  raw.pragma('busy_timeout = 5000');
-  raw.pragma('foreign_keys = ON');
-  raw.pragma('trusted_schema = OFF');
-  raw.pragma('cell_size_check = ON');
-  const check = raw.pragma('quick_check', { simple: true });
+  const raw = openSqlite(options.path);
+  makeDurable(raw);
+  const check = readPragma(raw, 'quick_check');
   if (check !== 'ok') {
     throw new SwapError('bad_config', `database ${options.path}: expected an intact file, found: ${String(check)}`);
   }
@@ -182,8 +172,7 @@ function refuseNetworkFileSystem(dir: string): void {
  * ended it.
  */
 function takeLock(path: string): BetterSqlite3.Database {
-  const lock = new BetterSqlite3(path, { timeout: 0 });
-  everOpened.push(lock);
+  const lock = openSqlite(path, { timeout: 0 });
   try {
     lock.exec('BEGIN EXCLUSIVE');
     return lock;

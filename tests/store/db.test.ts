@@ -4,10 +4,10 @@ import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import BetterSqlite3 from 'better-sqlite3';
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { msat, unixSecs } from '../../src/core/units.js';
+import { openSqlite } from '../../src/sqlite.js';
 import { Store } from '../../src/store/db.js';
 import { findPause, savePause } from '../../src/store/meta.js';
 import { findQuote, insertQuote } from '../../src/store/quotes.js';
@@ -15,9 +15,6 @@ import { findSwap, moveSwap } from '../../src/store/swaps.js';
 import { intent, START } from '../support/swapFixtures.js';
 import { insertNew, MIGRATIONS, quoteFor, rawSql, tempDir, tempStore } from '../support/tempStore.js';
 import { refusal } from '../unit/core/zkp.js';
-
-/** Kept: on Node 24 the collection of a closed connection aborts the process. */
-const connections: BetterSqlite3.Database[] = [];
 
 const dirs: string[] = [];
 const newDir = (): string => {
@@ -172,8 +169,7 @@ describe('opening', () => {
     mkdirSync(broken);
     writeFileSync(join(broken, '0001_broken.sql'), 'CREATE TABLE half (a INTEGER) STRICT; SELECT no_such_function();');
     expect(() => open(dir, broken)).toThrow('no such function');
-    const raw = new BetterSqlite3(join(dir, 'swapd.db'), { readonly: true });
-    connections.push(raw);
+    const raw = openSqlite(join(dir, 'swapd.db'), { readonly: true });
     expect(raw.prepare(`SELECT name FROM sqlite_schema WHERE name = 'half'`).all()).toEqual([]);
     expect(raw.prepare('SELECT * FROM migrations').all()).toEqual([]);
     raw.close();

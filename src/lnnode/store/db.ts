@@ -3,28 +3,19 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import BetterSqlite3, { type Database } from 'better-sqlite3';
+import type { Database } from 'better-sqlite3';
 
 import { SwapError } from '../../errors.js';
+import { makeDurable, openSqlite, readPragma } from '../../sqlite.js';
 
 export type { Database } from 'better-sqlite3';
 
 const MIGRATIONS = fileURLToPath(new URL('../../../migrations/lnnoded', import.meta.url));
 
-/** Kept for the process's life: on Node 24 the collection of a closed connection aborts the process. */
-const everOpened: Database[] = [];
-
 /** Opens (and creates or migrates) the database. @throws SwapError `bad_config` if it is of a newer version. */
 export function openDatabase(path: string): Database {
-  const db = new BetterSqlite3(path);
-  everOpened.push(db);
-  db.defaultSafeIntegers(true);
-  db.pragma('journal_mode = WAL');
-  db.pragma('synchronous = FULL');
-  db.pragma('busy_timeout = 5000');
-  db.pragma('foreign_keys = ON');
-  db.pragma('trusted_schema = OFF');
-  db.pragma('cell_size_check = ON');
+  const db = openSqlite(path);
+  makeDurable(db);
   migrate(db);
   return db;
 }
@@ -33,14 +24,14 @@ function migrate(db: Database): void {
   const files = readdirSync(MIGRATIONS)
     .filter((name) => /^\d{4}_[a-z0-9_]+\.sql$/.test(name))
     .sort();
-  const done = Number(db.pragma('user_version', { simple: true }));
+  const done = Number(readPragma(db, 'user_version'));
   if (done > files.length) {
     throw new SwapError('bad_config', `database: expected version ${files.length} or older, found ${done}`);
   }
   files.slice(done).forEach((name, index) => {
     db.transaction(() => {
       db.exec(readFileSync(join(MIGRATIONS, name), 'utf8'));
-      db.pragma(`user_version = ${done + index + 1}`);
+      db.exec(`PRAGMA user_version = ${done + index + 1}`);
     }).immediate();
   });
 }
@@ -50,8 +41,7 @@ function migrate(db: Database): void {
  * ends. @throws SwapError `bad_config` if another process has it.
  */
 export function lockDataDir(dataDir: string): { release(): void } {
-  const lock = new BetterSqlite3(join(dataDir, 'lock'), { timeout: 0 });
-  everOpened.push(lock);
+  const lock = openSqlite(join(dataDir, 'lock'), { timeout: 0 });
   try {
     lock.exec('BEGIN EXCLUSIVE');
   } catch (cause) {
