@@ -3,7 +3,7 @@ import { FINAL_CONFS, type Facts, type HtlcReport, type InvoiceReport, type Spen
 import { findPreimage, p2wshScriptPubKey } from '../core/htlc.js';
 import { isFunded, type FundedSwap, type Swap } from '../core/swap.js';
 import { parseTransaction } from '../core/tx.js';
-import { blockHeight, displayHex, type BlockHeight, type Txid } from '../core/units.js';
+import { blockHeight, displayHex, outpointKey, type BlockHeight, type Txid } from '../core/units.js';
 import { errorChain, SwapError } from '../errors.js';
 import { confirmations, type HistoryEntry } from '../liquid/chain.js';
 import { findPause } from '../store/meta.js';
@@ -74,6 +74,7 @@ export async function reportHtlc(ctx: EngineContext, swap: FundedSwap, tip: Bloc
       if (other === undefined || confs > other.confs) spends[index] = { kind, txid: entry.txid, confs };
     }
   }
+  if (funding !== undefined && swap.state === 'FUNDED') await requirePresence(ctx, swap, spends);
   const confs = confirmations(funding?.height ?? 0, tip);
   // The depth decides in these two moments: the invoice becomes visible, or a payment is taken.
   const isDepthDecisive = swap.state === 'FUNDING_SIGNED' || swap.payment === 'HELD';
@@ -101,6 +102,25 @@ async function htlcHistory(ctx: EngineContext, swap: FundedSwap): Promise<readon
     if (swap.state === 'FUNDED' && swap.payment === 'CANCELED') return undefined;
     throw error;
   }
+}
+
+/**
+ * Asks in another way: an outpoint without a known spend must be among the script's unspent outputs. Only outpoints are
+ * read, never a value. A server that contradicts itself decides nothing.
+ */
+async function requirePresence(
+  ctx: EngineContext,
+  swap: FundedSwap,
+  spends: readonly (SpendReport | undefined)[],
+): Promise<void> {
+  if (spends.every((spend) => spend !== undefined)) return;
+  const unspent = await ctx.chain.unspent(p2wshScriptPubKey(swap.witnessScript));
+  const present = new Set(unspent.map((entry) => outpointKey(entry.outpoint)));
+  swap.outpoints.forEach(({ outpoint }, i) => {
+    if (spends[i] !== undefined || present.has(outpointKey(outpoint))) return;
+    const key = outpointKey(outpoint);
+    throw new SwapError('chain_unavailable', `server shows ${key} neither as unspent nor with its spend`);
+  });
 }
 
 const MAX_STRANGERS = 100_000;

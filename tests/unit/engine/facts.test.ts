@@ -98,6 +98,15 @@ describe('the HTLC as the chain shows it', () => {
       refusal('is not our refund', 'chain_unavailable'),
     );
   });
+  it('an outpoint that is neither unspent nor spent is a contradiction, and decides nothing', async () => {
+    using temp = tempStore();
+    const ctx = engineContext(temp, {
+      chain: chainOf({ history: () => Promise.resolve([funded]), unspent: () => Promise.resolve([]) }),
+    });
+    await expect(reportHtlc(ctx, fundedWith('CANCELED'), HEIGHT)).rejects.toThrow(
+      refusal('neither as unspent nor with its spend', 'chain_unavailable'),
+    );
+  });
   it('each outpoint has its own spend', async () => {
     const asset = spendOf([0], [SECRET]);
     const subsidy = spendOf([1], [sig]);

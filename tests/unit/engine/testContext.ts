@@ -16,7 +16,7 @@ import type { LiquidChain, Tip } from '../../../src/liquid/chain.js';
 import type { Coin, LiquidWallet } from '../../../src/liquid/wallet.js';
 import { createLogger } from '../../../src/log.js';
 import type { RpcContext } from '../../../src/rpc/context.js';
-import { GOLD, REFUND_HEIGHT, START } from '../../support/swapFixtures.js';
+import { FUNDING, GOLD, REFUND_HEIGHT, START } from '../../support/swapFixtures.js';
 import type { TempStore } from '../../support/tempStore.js';
 import { randomBytes } from '../core/zkp.js';
 
@@ -32,7 +32,8 @@ export const chainOf = (over: Partial<LiquidChain> = {}): LiquidChain => ({
   tip: noChain,
   history: noChain,
   transaction: noChain,
-  unspent: noChain,
+  // The HTLC of the fixtures; a spend that the history shows counts more.
+  unspent: () => Promise.resolve(FUNDING.outpoints.map(({ outpoint }) => ({ outpoint, height: 0 }))),
   proveInclusion: noChain,
   broadcast: noChain,
   feeRate: noChain,
