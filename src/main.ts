@@ -3,7 +3,6 @@
 import { randomBytes, createHash } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
@@ -12,7 +11,6 @@ import { ServerCredentials } from '@grpc/grpc-js';
 import { Command } from 'commander';
 
 import { loadConfig, readOrCreateSecretFile } from './config.js';
-import type { Zkp } from './core/blind.js';
 import { preimageFor, refundKey, seedFromMnemonic } from './core/keys.js';
 import { LIQUID_NETWORKS } from './core/network.js';
 import { satPerKvb, unixSecs } from './core/units.js';
@@ -28,6 +26,7 @@ import { startBlindingWorker } from './liquid/blinding.js';
 import { connectElectrum } from './liquid/electrum.js';
 import { openWallet } from './liquid/wallet.js';
 import { createMnemonicFile, readMnemonicFile } from './liquid/walletFile.js';
+import { loadZkp } from './liquid/zkp.js';
 import { createLogger, type Logger } from './log.js';
 import { tokenHash } from './rpc/auth.js';
 import type { RpcContext } from './rpc/context.js';
@@ -56,10 +55,6 @@ function readVersion(): string {
 function readConfig(options: Options): SwapdConfig {
   return loadConfig({ schema: swapdSchema, envPrefix: 'SWAPD', file: options.config, env: process.env });
 }
-
-const loadZkp = async (): Promise<Zkp> =>
-  // Bundlers and test runners disagree on the default export of this CommonJS package; require() does not.
-  (createRequire(import.meta.url)('@vulpemventures/secp256k1-zkp') as { default: () => Promise<Zkp> }).default();
 
 function openMnemonic(path: string, log: Logger): string {
   if (existsSync(path)) return readMnemonicFile(path);

@@ -2,7 +2,13 @@
 import type { DecodedInvoice } from '../core/invoice.js';
 import type { HtlcTerms } from '../core/htlc.js';
 import { judgeTips, type TipVerdict } from '../core/tipRule.js';
-import { PROFILES, safeTotalCltvDelta } from '../core/timelock.js';
+import {
+  MAX_FINAL_CLTV_DELTA,
+  PAYER_CLTV_PADDING,
+  PAYER_SPARE_BLOCKS,
+  PROFILES,
+  safeTotalCltvDelta,
+} from '../core/timelock.js';
 import {
   outpointKey,
   satPerKvb,
@@ -19,10 +25,6 @@ import type { Deal, Handover, ServerView, Surroundings } from './deal.js';
 /** vB of a claim, rounded up: asset and L-BTC in, asset, change and fee out (393 vB). */
 const CLAIM_VSIZE = 400n;
 const MIN_SUBSIDY_SAT = 500n;
-const MAX_FINAL_CLTV_DELTA = 80;
-const PAYER_CLTV_PADDING = 3;
-/** Blocks that a tip may be old when the payment is sent. */
-const PAYER_SPARE_BLOCKS = 2;
 
 /** A server that answered. */
 export type AnsweringServer = Extract<ServerView, { tip: unknown }>;
@@ -171,7 +173,9 @@ export function checkTimelock(
       'final_cltv_vs_cap',
       cap !== undefined,
       `final CLTV + ${PAYER_CLTV_PADDING} <= cap`,
-      cap === undefined ? `${final} + ${PAYER_CLTV_PADDING}, and no cap is safe` : `${final} + 3 <= ${cap}`,
+      cap === undefined
+        ? `${final} + ${PAYER_CLTV_PADDING}, and no cap is safe`
+        : `${final} + ${PAYER_CLTV_PADDING} <= ${cap}`,
     ),
   ];
 }

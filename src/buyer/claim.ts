@@ -5,6 +5,7 @@ import type { Zkp } from '../core/blind.js';
 import { findPreimage, p2wshScriptPubKey } from '../core/htlc.js';
 import { buildClaim } from '../core/htlcSpend.js';
 import { LIQUID_NETWORKS, type LiquidNetworkName } from '../core/network.js';
+import { FINAL_CONFS } from '../core/timelock.js';
 import { parseTransaction, rawOf, SEQUENCE_REPLACEABLE, txidOf, type HtlcOutpoint } from '../core/tx.js';
 import {
   displayHex,
@@ -46,7 +47,6 @@ const FINAL_BELOW_BLOCKS = 60;
 const SEQUENCE_FINAL = 0xffff_ffff;
 /** Fee rate is raised this much when the refund is near. */
 const URGENT_FACTOR = 10n;
-const FINAL_CONFIRMATIONS = 2;
 /** The wait for a block ends after this long, for servers that forget to tell. */
 const POLL_MS = 5_000;
 
@@ -180,7 +180,7 @@ export async function followClaim(
           const seen = `${state.txid} ${state.confirmations}`;
           if (seen !== lastSeen) onNews({ kind: 'seen', txid: state.txid, confirmations: state.confirmations });
           lastSeen = seen;
-          if (state.confirmations >= FINAL_CONFIRMATIONS) return { kind: state.kind, txid: state.txid };
+          if (state.confirmations >= FINAL_CONFS) return { kind: state.kind, txid: state.txid };
         }
         if (state.kind !== 'claimed') await broadcastEverywhere(chains, source, raw, onNews);
       } catch (error) {

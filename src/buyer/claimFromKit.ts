@@ -5,7 +5,7 @@ import { findSpend, followClaim, signClaim, type ClaimEnd } from './claim.js';
 import { readClaimKit } from './claimKit.js';
 import { claimConditions } from './claimStep.js';
 import type { DriveOptions } from './drive.js';
-import { loadZkp } from './zkp.js';
+import { loadZkp } from '../liquid/zkp.js';
 
 /**
  * Claims what a kit describes and follows the claim until it is final.

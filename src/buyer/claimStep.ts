@@ -11,7 +11,7 @@ import { purchaseFolder } from './dataDir.js';
 import type { Drive } from './drive.js';
 import { askAll } from './observe.js';
 import type { Progress, PurchaseRecord, StoredHtlc } from './record.js';
-import { loadZkp } from './zkp.js';
+import { loadZkp } from '../liquid/zkp.js';
 
 /** What the claim of a purchase is signed from. */
 export function claimSource(buyer: Buyer, record: PurchaseRecord, htlc: StoredHtlc): ClaimSource {

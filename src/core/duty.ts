@@ -3,15 +3,8 @@
  * section 2 (settle gate, finally unpaid, refund) and the order of section 3 stand here and nowhere else.
  */
 import { isFunded, type FundedSwap, type Swap, type SwapEvent } from './swap.js';
-import { PROFILES } from './timelock.js';
+import { FINAL_CONFS, MIN_CLAIM_DEADLINE_BLOCKS, MIN_INVOICE_LIFE_SECS, PROFILES } from './timelock.js';
 import type { BlockHeight, Msat, Txid, UnixSecs } from './units.js';
-
-/** Blocks after which a spend is final. */
-export const FINAL_CONFS = 2;
-/** The invoice is shown only with at least this much life left. */
-const MIN_INVOICE_LIFE_SECS = 300;
-/** A held payment is taken only this many Bitcoin blocks before the node would fail it back by itself. */
-const MIN_CLAIM_DEADLINE_BLOCKS = 6;
 
 /** The invoice as the node reports it. */
 export type InvoiceReport = {

@@ -1,7 +1,7 @@
 /** Turns changes of the Liquid chain into reconciles. Reports facts and decides nothing about swaps. */
-import { FINAL_CONFS } from '../core/duty.js';
 import { p2wshScriptPubKey } from '../core/htlc.js';
 import { isFunded } from '../core/swap.js';
+import { FINAL_CONFS } from '../core/timelock.js';
 import { parseTransaction } from '../core/tx.js';
 import { hex, type SwapId } from '../core/units.js';
 import { errorChain, SwapError } from '../errors.js';

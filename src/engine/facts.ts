@@ -1,7 +1,8 @@
 /** Looks up what one decision needs: the node's invoice, the HTLC on the chain, the tip. Decides nothing. */
-import { FINAL_CONFS, type Facts, type HtlcReport, type InvoiceReport, type SpendReport } from '../core/duty.js';
+import type { Facts, HtlcReport, InvoiceReport, SpendReport } from '../core/duty.js';
 import { findPreimage, p2wshScriptPubKey } from '../core/htlc.js';
 import { isFunded, type FundedSwap, type Swap } from '../core/swap.js';
+import { FINAL_CONFS } from '../core/timelock.js';
 import { parseTransaction } from '../core/tx.js';
 import { blockHeight, displayHex, outpointKey, type BlockHeight, type Txid } from '../core/units.js';
 import { errorChain, SwapError } from '../errors.js';

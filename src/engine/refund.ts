@@ -13,8 +13,8 @@ import type { EngineContext } from './context.js';
  * @throws SwapError `feerate_too_high` if the fee would exceed the subsidy.
  */
 export async function signRefund(ctx: EngineContext, swap: FundedSwap): Promise<void> {
-  const feeRate = await ctx.chain.feeRate();
   await ctx.walletSection.run(async () => {
+    const feeRate = await ctx.chain.feeRate();
     const { tx, feeSat } = buildRefund({
       zkp: ctx.zkp,
       randomBytes: ctx.randomBytes,
@@ -35,6 +35,5 @@ export async function signRefund(ctx: EngineContext, swap: FundedSwap): Promise<
         ctx.now(),
       );
     });
-    await Promise.resolve();
   });
 }

@@ -1,6 +1,5 @@
 /** Entry of the worker thread behind blinding.ts: one message is one task, each is answered under its id. */
 import { randomBytes } from 'node:crypto';
-import { createRequire } from 'node:module';
 import { parentPort } from 'node:worker_threads';
 
 import type { Zkp } from '../core/blind.js';
@@ -13,6 +12,7 @@ import {
   type UnblindTask,
   type UnblindedOutput,
 } from './blindingTasks.js';
+import { loadZkp } from './zkp.js';
 
 /** What the worker is asked. */
 export type BlindingRequest =
@@ -24,11 +24,6 @@ export type BlindingAnswer =
   | { readonly id: number; readonly kind: 'built'; readonly rawTx: Uint8Array }
   | { readonly id: number; readonly kind: 'unblinded'; readonly output: UnblindedOutput | undefined }
   | { readonly id: number; readonly kind: 'failed'; readonly message: string; readonly code: ErrorCode | undefined };
-
-// The package is CommonJS and exports its loader as `default`.
-const loadZkp = (
-  createRequire(import.meta.url)('@vulpemventures/secp256k1-zkp') as { readonly default: () => Promise<Zkp> }
-).default;
 
 let loading: Promise<Zkp> = loadZkp();
 
