@@ -12,6 +12,9 @@ export type Tip = { readonly height: BlockHeight; readonly hash: BlockHash; read
 /** A transaction that touches a script. `height` stays signed: 0 is unconfirmed, -1 has unconfirmed parents. */
 export type HistoryEntry = { readonly txid: Txid; readonly height: number };
 
+/** See {@link LiquidChain.history}. */
+export type HistoryOptions = { readonly isFresh?: boolean };
+
 /** An unspent output of a script. Its value and asset are never read from the server. */
 export type UnspentEntry = { readonly outpoint: Outpoint; readonly height: number };
 
@@ -43,13 +46,24 @@ export type ChainChange =
 export type LiquidChain = {
   /** Hash of block 0 as served. */
   genesisHash(): Promise<BlockHash>;
-  /** The present tip; its header was parsed and carries the height. */
+  /** The present tip; its header was parsed and carries the height. Of several servers: the highest of {@link tips}. */
   tip(): Promise<Tip>;
+  /** The tip of each server that answers, never empty. */
+  tips(): Promise<readonly Tip[]>;
   /**
-   * Confirmed entries first, then the mempool.
+   * The block of that height as served at this moment, never from memory. Several servers must agree.
+   * @throws SwapError `chain_unavailable` also when no server has a block of that height, or when servers differ.
+   */
+  blockAt(height: BlockHeight): Promise<Tip>;
+  /** What the servers contradict each other about at present, as a sentence; undefined if nothing is known. */
+  disagreement(): string | undefined;
+  /**
+   * Confirmed entries first, then the mempool. A subscribed script that did not change since it was last asked about may
+   * be answered from memory.
+   * @param options.isFresh the server is asked in any case.
    * @throws SwapError `history_too_long` if the server refuses because too many transactions touch the script.
    */
-  history(scriptPubKey: Uint8Array): Promise<readonly HistoryEntry[]>;
+  history(scriptPubKey: Uint8Array, options?: HistoryOptions): Promise<readonly HistoryEntry[]>;
   /** Raw bytes that hash to the txid, or undefined if the server does not have the transaction. */
   transaction(id: Txid): Promise<Buffer | undefined>;
   /** Cheap poll: which outputs of the script are unspent (mempool included). */

@@ -104,6 +104,20 @@ class ElectrumChain implements LiquidChain {
     return tip;
   }
 
+  async tips(): Promise<readonly Tip[]> {
+    return [await this.tip()];
+  }
+
+  async blockAt(height: BlockHeight): Promise<Tip> {
+    const { hash, time } = await this.#header(height);
+    return { height, hash, time };
+  }
+
+  /** One server at a time cannot contradict another. */
+  disagreement(): undefined {
+    return undefined;
+  }
+
   async history(scriptPubKey: Uint8Array): Promise<readonly HistoryEntry[]> {
     return await this.#ask('blockchain.scripthash.get_history', [scripthash(scriptPubKey)], readHistory);
   }

@@ -74,6 +74,9 @@ function shownChain(view: AnsweringServer, spends: { raw: Buffer; txid: string }
   return {
     genesisHash: async () => Promise.resolve(view.genesis),
     tip: async () => Promise.resolve(view.tip),
+    tips: async () => Promise.resolve([view.tip]),
+    blockAt: async () => Promise.reject(new Error('not asked in these tests')),
+    disagreement: () => undefined,
     history: async () =>
       Promise.resolve([
         ...(fundingTxid === undefined ? [] : [{ txid: fundingTxid as never, height: view.fundingHeight ?? 0 }]),

@@ -30,6 +30,9 @@ const noNode = (): Promise<never> => Promise.reject(new SwapError('lightning_una
 export const chainOf = (over: Partial<LiquidChain> = {}): LiquidChain => ({
   genesisHash: noChain,
   tip: noChain,
+  tips: async () => [await (over.tip ?? noChain)()],
+  blockAt: noChain,
+  disagreement: () => undefined,
   history: noChain,
   transaction: noChain,
   // The HTLC of the fixtures; a spend that the history shows counts more.
