@@ -17,7 +17,7 @@ let hits = 0;
 function parseFailpoint(text: string): Armed | undefined {
   if (text === '') return undefined;
   const [, name, hit] = /^(.*):(\d+)$/.exec(text) ?? [];
-  return name === undefined ? { name: text, hit: 1 } : { name, hit: Number(hit) };
+  return name === undefined || hit === undefined ? { name: text, hit: 1 } : { name, hit: Number.parseInt(hit, 10) };
 }
 
 /** Ends the process here, without any clean-up, if the environment says so. */
