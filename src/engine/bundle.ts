@@ -1,11 +1,12 @@
 /**
  * Recovery bundles: what a refund needs besides the seed, one small file a swap in a second directory. No secrets.
  */
-import { closeSync, existsSync, fsyncSync, openSync, renameSync, writeSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
 import type { FundedSwap } from '../core/swap.js';
 import { hex } from '../core/units.js';
+import { writeSyncedFile } from './syncedFile.js';
 
 /** Writes the bundle of a swap and waits until it is on disk. May run again after a crash: a written one is kept. */
 export function writeBundle(dir: string, swap: FundedSwap): void {
@@ -26,27 +27,5 @@ export function writeBundle(dir: string, swap: FundedSwap): void {
       value: each.value.toString(),
     })),
   };
-  const draft = `${path}.new`;
-  writeSynced(draft, `${JSON.stringify(bundle)}\n`);
-  renameSync(draft, path);
-  syncDirectory(dir);
-}
-
-function writeSynced(path: string, text: string): void {
-  const file = openSync(path, 'w', 0o600);
-  try {
-    writeSync(file, text);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-}
-
-function syncDirectory(dir: string): void {
-  const handle = openSync(dir, 'r');
-  try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
-  }
+  writeSyncedFile(path, `${JSON.stringify(bundle)}\n`);
 }

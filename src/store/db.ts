@@ -117,6 +117,11 @@ export class Store implements Disposable {
     return this.#isBroken;
   }
 
+  /** True inside the body of {@link tx}. */
+  get isInTransaction(): boolean {
+    return this.#raw.inTransaction;
+  }
+
   /** Copies the database while it is in use. */
   async backup(path: string): Promise<void> {
     await this.#raw.backup(path);

@@ -1,4 +1,4 @@
-/** Small facts that outlive the process: the pause, the accepted tip, tokens, unblinded outputs. */
+/** Small facts that outlive the process: the pause, the generation, the accepted tip, tokens, unblinded outputs. */
 import {
   assetAmount,
   assetId,
@@ -16,23 +16,37 @@ import {
 import type { Store } from './db.js';
 
 const PAUSE_KEY = 'pause_reason';
+const GENERATION_KEY = 'generation';
 
-/** Why new business is stopped, or undefined while it is not. */
-export function findPause(store: Store): string | undefined {
-  return store.first(store.q.selectFrom('meta').select('value').where('key', '=', PAUSE_KEY))?.value;
+function findMeta(store: Store, key: string): string | undefined {
+  return store.first(store.q.selectFrom('meta').select('value').where('key', '=', key))?.value;
 }
 
-export function savePause(store: Store, reason: string): void {
+function saveMeta(store: Store, key: string, value: string): void {
   store.run(
     store.q
       .insertInto('meta')
-      .values({ key: PAUSE_KEY, value: reason })
-      .onConflict((oc) => oc.column('key').doUpdateSet({ value: reason })),
+      .values({ key, value })
+      .onConflict((oc) => oc.column('key').doUpdateSet({ value })),
   );
+}
+
+/** Why new business is stopped, or undefined while it is not. */
+export const findPause = (store: Store): string | undefined => findMeta(store, PAUSE_KEY);
+
+export function savePause(store: Store, reason: string): void {
+  saveMeta(store, PAUSE_KEY, reason);
 }
 
 export function deletePause(store: Store): void {
   store.run(store.q.deleteFrom('meta').where('key', '=', PAUSE_KEY));
+}
+
+/** How many commits that count this database has seen (engine/generation.ts); 0 for a new one. */
+export const findGeneration = (store: Store): bigint => BigInt(findMeta(store, GENERATION_KEY) ?? '0');
+
+export function saveGeneration(store: Store, generation: bigint): void {
+  saveMeta(store, GENERATION_KEY, generation.toString());
 }
 
 /** The last tip that passed the tip rule. */
