@@ -9,7 +9,15 @@ import { parseTransaction, txidOf } from '../core/tx.js';
 import { hex, type BlockHash, type BlockHeight, type SatPerKvb, type Txid } from '../core/units.js';
 import { SwapError, errorChain } from '../errors.js';
 import type { Logger } from '../log.js';
-import type { BroadcastOutcome, ChainChange, HistoryEntry, LiquidChain, Tip, UnspentEntry } from './chain.js';
+import type {
+  BroadcastOutcome,
+  ChainChange,
+  HistoryEntry,
+  HistoryOptions,
+  LiquidChain,
+  Tip,
+  UnspentEntry,
+} from './chain.js';
 import {
   isHistoryTooLong,
   MIN_FEE_RATE,
@@ -118,8 +126,16 @@ class ElectrumChain implements LiquidChain {
     return undefined;
   }
 
-  async history(scriptPubKey: Uint8Array): Promise<readonly HistoryEntry[]> {
-    return await this.#ask('blockchain.scripthash.get_history', [scripthash(scriptPubKey)], readHistory);
+  async history(scriptPubKey: Uint8Array, options: HistoryOptions = {}): Promise<readonly HistoryEntry[]> {
+    const method = 'blockchain.scripthash.get_history';
+    const id = scripthash(scriptPubKey);
+    return await this.#with(method, async (connection) => {
+      const known = options.isFresh === true ? undefined : this.#subscriptions.remembered(id, connection);
+      if (known !== undefined) return known;
+      const entries = await connection.ask(method, [id], readHistory);
+      this.#subscriptions.remember(id, connection, entries);
+      return entries;
+    });
   }
 
   async transaction(id: Txid): Promise<Buffer | undefined> {

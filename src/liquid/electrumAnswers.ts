@@ -61,6 +61,13 @@ export function readHistory(answer: unknown): HistoryEntry[] {
   return entries.sort((a, b) => Number(a.height <= 0) - Number(b.height <= 0));
 }
 
+/** Status of a script with that history, as the protocol defines it: null if there is none. */
+export function historyDigest(entries: readonly HistoryEntry[]): string | null {
+  if (entries.length === 0) return null;
+  const text = entries.map((entry) => `${entry.txid}:${entry.height}:`).join('');
+  return createHash('sha256').update(text).digest('hex');
+}
+
 /** Value and asset are not read: on Liquid they are unusable. */
 export function readUnspent(answer: unknown): UnspentEntry[] {
   return unspent.parse(answer).map((entry) => ({

@@ -9,11 +9,11 @@ import type { SelectableCoin } from '../core/coinSelect.js';
 import { refundKey, type KeyPair } from '../core/keys.js';
 import { encodeAddress, type LiquidNetworkName } from '../core/network.js';
 import { signP2wpkhInput } from '../core/tx.js';
-import { displayHex, hex, outpointKey, type Pubkey } from '../core/units.js';
+import { displayHex, hex, outpointKey, type Outpoint, type Pubkey } from '../core/units.js';
 import { SwapError } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { BlindingWorker, UnblindedOutput } from './blinding.js';
-import type { LiquidChain } from './chain.js';
+import type { HistoryEntry, LiquidChain } from './chain.js';
 import { createKeyRing, type KeyChain, type KeyRing } from './walletKeys.js';
 import { GAP_LIMIT, WalletScan, type UnspentOutput } from './walletScan.js';
 
@@ -50,6 +50,10 @@ export type LiquidWallet = {
   readonly sync: () => Promise<void>;
   /** Unspent outputs by the last sync, unconfirmed ones included; heights are signed. */
   readonly coins: () => readonly Coin[];
+  /** An output of the wallet by the last sync, spent or not; undefined if it is none. @throws SwapError `chain_unavailable`. */
+  readonly coinAt: (outpoint: Outpoint) => Promise<Coin | undefined>;
+  /** The transaction that spends an output of the wallet by the last sync; its height is signed. */
+  readonly spenderOf: (outpoint: Outpoint) => HistoryEntry | undefined;
   /** The next address that was never used, the same until it is. @throws SwapError `chain_unavailable` before a sync. */
   readonly receiveAddress: () => { readonly address: string; readonly scriptPubKey: Buffer };
   /**
@@ -90,6 +94,8 @@ class Wallet {
   /** Outputs that did not open; forgotten when everything is asked again, for it may have been the server's fault. */
   readonly #junk = new Set<string>();
   #coins: readonly Coin[] = [];
+  /** Outpoint key to what spends it; made when it is asked for. */
+  #spenders: ReadonlyMap<string, HistoryEntry> | undefined;
   #nextChange = 0;
   /** Version of the scan that the coins reflect; undefined before the first sync. */
   #seenVersion: number | undefined;
@@ -124,6 +130,16 @@ class Wallet {
 
   coins(): readonly Coin[] {
     return this.#coins;
+  }
+
+  async coinAt(point: Outpoint): Promise<Coin | undefined> {
+    const output = this.#scan.outputAt(outpointKey(point));
+    return output === undefined ? undefined : this.#coinOf(output);
+  }
+
+  spenderOf(point: Outpoint): HistoryEntry | undefined {
+    this.#spenders ??= new Map(this.#scan.spends().flatMap((tx) => tx.spends.map((key) => [key, tx])));
+    return this.#spenders.get(outpointKey(point));
   }
 
   receiveAddress(): { address: string; scriptPubKey: Buffer } {
@@ -175,6 +191,7 @@ class Wallet {
       if (coin !== undefined) coins.push(coin);
     }
     this.#coins = coins;
+    this.#spenders = undefined;
     this.#seenVersion = version;
   }
 
@@ -225,6 +242,8 @@ export function openWallet(options: WalletOptions): LiquidWallet {
       await wallet.sync();
     },
     coins: () => wallet.coins(),
+    coinAt: (outpoint) => wallet.coinAt(outpoint),
+    spenderOf: (outpoint) => wallet.spenderOf(outpoint),
     receiveAddress: () => wallet.receiveAddress(),
     changeKey: () => wallet.changeKey(),
     sign: (tx, coins, firstInput) => {

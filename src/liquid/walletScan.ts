@@ -140,6 +140,27 @@ export class WalletScan {
     return [...found.values()];
   }
 
+  /** An output to the wallet, spent or not. */
+  outputAt(key: string): UnspentOutput | undefined {
+    for (const [script, history] of this.#histories) {
+      const owner = this.#keys.find(script);
+      for (const { txid, height } of owner === undefined ? [] : history) {
+        const output = this.#txs.get(txid)?.outputs.find((each) => outpointKey(each.outpoint) === key);
+        if (owner !== undefined && output?.scriptPubKeyHex === script) return { ...output, key: owner, height };
+      }
+    }
+    return undefined;
+  }
+
+  /** Transactions that spend outputs of the wallet, with what they spend. */
+  spends(): { readonly txid: Txid; readonly height: number; readonly spends: readonly string[] }[] {
+    const heights = new Map([...this.#histories.values()].flatMap((all) => all.map((one) => [one.txid, one.height])));
+    return [...heights].flatMap(([id, height]) => {
+      const tx = this.#txs.get(id);
+      return tx === undefined ? [] : [{ txid: id, height, spends: tx.spends }];
+    });
+  }
+
   /** Asks about stale scripts, each once, and goes on to new ones while used keys move the gap's end. */
   async #readAll(): Promise<void> {
     const asked = new Set<string>();

@@ -22,7 +22,8 @@ import {
   type Txid,
 } from '../../src/core/units.js';
 import type { ChainChange, LiquidChain } from '../../src/liquid/chain.js';
-import { connectElectrum } from '../../src/liquid/electrum.js';
+import { connectElectrum, type ElectrumOptions } from '../../src/liquid/electrum.js';
+import { connectElectrumGroup } from '../../src/liquid/electrumGroup.js';
 import { createLogger } from '../../src/log.js';
 import {
   listenElectrum,
@@ -37,38 +38,47 @@ const OTHER = walletKey(Buffer.alloc(64, 5), 'regtest', 0, 1);
 const DEPOSIT = assetAmount(100_000n);
 const noZkp = {} as Zkp; // explicit transactions need none
 
+const optionsFor = (ports: readonly number[]): ElectrumOptions => ({
+  servers: ports.map((port) => `tcp://127.0.0.1:${port}`),
+  expectedGenesis: genesis,
+  log: createLogger('test', 'silent'),
+  timeouts: { retryMinMs: 20, retryMaxMs: 50 },
+});
+
 /** Every adapter of the port, on a chain whose blocks the test makes. */
 const adapters = [
-  {
-    name: 'Electrum',
-    connect: (port: number): LiquidChain =>
-      connectElectrum({
-        servers: [`tcp://127.0.0.1:${port}`],
-        expectedGenesis: genesis,
-        log: createLogger('test', 'silent'),
-        timeouts: { retryMinMs: 20, retryMaxMs: 50 },
-      }),
-  },
+  { name: 'Electrum', serverCount: 1, open: connectElectrum },
+  { name: 'A group of two Electrum servers', serverCount: 2, open: connectElectrumGroup },
 ];
 
-describe.each(adapters)('$name as Liquid chain', ({ connect }) => {
+describe.each(adapters)('$name as Liquid chain', ({ serverCount, open }) => {
   let sandbox: LiquidSandbox;
-  let server: ElectrumServer;
+  let servers: ElectrumServer[];
   let chain: LiquidChain;
   let changes: ChainChange[];
 
   beforeEach(async () => {
     sandbox = await openLiquidChain();
-    server = await listenElectrum(sandbox, { host: '127.0.0.1', port: 0 });
-    chain = connect(server.port);
+    servers = await listen(Array<number>(serverCount).fill(0));
+    chain = open(optionsFor(servers.map(({ port }) => port)));
     changes = [];
     chain.onChange((change) => changes.push(change));
   });
   afterEach(async () => {
     chain.close();
-    await server.close();
+    await closeServers();
     sandbox.close();
   });
+
+  const listen = async (ports: readonly number[]): Promise<ElectrumServer[]> =>
+    await Promise.all(ports.map(async (port) => await listenElectrum(sandbox, { host: '127.0.0.1', port })));
+  const closeServers = async (): Promise<void> => {
+    await Promise.all(
+      servers.map(async (server) => {
+        await server.close();
+      }),
+    );
+  };
 
   const until = async (condition: () => boolean): Promise<void> => {
     await vi.waitFor(() => {
@@ -112,6 +122,19 @@ describe.each(adapters)('$name as Liquid chain', ({ connect }) => {
     expect(await chain.tip()).toEqual(tip);
   });
 
+  it('tells the tip of every server, the block of any height, and no disagreement', async () => {
+    const { height, hash } = sandbox.tip();
+    sandbox.mine(2);
+    const { hash: tipHash } = sandbox.tip();
+    const told = (change: ChainChange): boolean => change.kind === 'block' && change.tip.hash === tipHash;
+    await until(() => changes.filter(told).length === serverCount);
+    expect(await chain.tips()).toEqual(Array(serverCount).fill(sandbox.tip()));
+    expect(await chain.blockAt(height)).toMatchObject({ height, hash });
+    expect(await chain.blockAt(sandbox.tip().height)).toEqual(sandbox.tip());
+    await expect(chain.blockAt(blockHeight(height + 3))).rejects.toMatchObject({ code: 'chain_unavailable' });
+    expect(chain.disagreement()).toBeUndefined();
+  });
+
   it('shows a deposit with its height, bytes and proof', async () => {
     const { id } = deposit();
     const { height, hash } = sandbox.tip();
@@ -143,18 +166,18 @@ describe.each(adapters)('$name as Liquid chain', ({ connect }) => {
     expect((await chain.history(OTHER.scriptPubKey)).map((entry) => entry.height)).toEqual([sandbox.tip().height]);
   });
 
-  it('announces what touches a subscribed script, once in the mempool and once in a block', async () => {
+  it('announces what touches a subscribed script: each server once in the mempool and once in a block', async () => {
     const scriptPubKeyHex = hex(KEY.scriptPubKey);
     const seen = (): number => changes.filter((change) => change.kind === 'script').length;
     await chain.tip();
     chain.subscribe(KEY.scriptPubKey);
     await chain.genesisHash();
     sandbox.faucet({ scriptPubKey: KEY.scriptPubKey, amount: DEPOSIT });
-    await until(() => seen() === 1);
+    await until(() => seen() === serverCount);
     sandbox.mine(1);
-    await until(() => seen() === 2);
+    await until(() => seen() === 2 * serverCount);
     expect(changes.filter((change) => change.kind === 'script')).toEqual(
-      Array(2).fill({ kind: 'script', scriptPubKeyHex }),
+      Array(2 * serverCount).fill({ kind: 'script', scriptPubKeyHex }),
     );
   });
 
@@ -219,18 +242,19 @@ describe.each(adapters)('$name as Liquid chain', ({ connect }) => {
     await until(() => changes.some((change) => change.kind === 'block' && change.tip.hash === after.hash));
     expect(await chain.history(KEY.scriptPubKey)).toEqual([{ txid: id, height: after.height }]);
     expect(await chain.proveInclusion(id, after.height)).toBe(after.hash);
+    expect(await chain.blockAt(after.height)).toEqual(after);
     sandbox.reorg(1, { dropTransactions: true });
     expect(await chain.history(KEY.scriptPubKey)).toEqual([]);
   });
 
-  it('survives the loss of its server: subscriptions and blocks go on', async () => {
+  it('survives the loss of its servers: subscriptions and blocks go on', async () => {
     await chain.tip();
     chain.subscribe(KEY.scriptPubKey);
     await chain.genesisHash();
-    await server.close();
+    await closeServers();
     await until(() => changes.some((change) => change.kind === 'disconnected'));
     const { id } = deposit();
-    server = await listenElectrum(sandbox, { host: '127.0.0.1', port: server.port });
+    servers = await listen(servers.map(({ port }) => port));
     await until(() => changes.some((change) => change.kind === 'script'));
     expect(await chain.tip()).toEqual(sandbox.tip());
     expect((await chain.history(KEY.scriptPubKey)).map((entry) => entry.txid)).toEqual([id]);
