@@ -10,7 +10,7 @@ import { SwapError } from '../errors.js';
 import { isConfidential, type RandomBytes, type Zkp } from './blind.js';
 import { claimWitness, hashPreimage, parseHtlcWitnessScript, pubkeyHash, publicKeyOf, refundWitness } from './htlc.js';
 import { buildTransaction, explicitInput, explicitValueBytes, feeFor, fullVsize, SEQUENCE_REPLACEABLE } from './tx.js';
-import { signHtlcInput, type HtlcOutpoint, type TxInput, type TxOutput } from './tx.js';
+import { isHtlcSignature, signHtlcInput, type HtlcOutpoint, type TxInput, type TxOutput } from './tx.js';
 import { assetAmount, sat, type AssetId, type Preimage, type Pubkey, type Sat, type SatPerKvb } from './units.js';
 
 /** What a claim and a refund have in common. */
@@ -183,4 +183,20 @@ export function buildRefund(options: HtlcSpendOptions): HtlcSpend {
     sequence: SEQUENCE_REPLACEABLE,
     witness: (signature) => refundWitness({ signature, refundPubkey, witnessScript }),
   });
+}
+
+/**
+ * True if the input spends the HTLC outpoint by a refund that the key signed. A txid says nothing about witnesses, so only
+ * the signature tells a refund of ours from what a server made up.
+ */
+export function isRefundBy(
+  tx: Transaction,
+  index: number,
+  options: { readonly outpoint: HtlcOutpoint; readonly witnessScript: Uint8Array; readonly refundPubkey: Pubkey },
+): boolean {
+  const { outpoint, witnessScript, refundPubkey } = options;
+  const signature = tx.ins[index]?.witness[0];
+  if (signature === undefined) return false;
+  const prevoutValue = explicitValueBytes(outpoint.value);
+  return isHtlcSignature(tx, index, { witnessScript, pubkey: refundPubkey, prevoutValue, signature });
 }

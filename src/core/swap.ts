@@ -77,6 +77,10 @@ type SwapBase = {
   readonly reason: string;
   /** True once the preimage may be given out: settled and no HTLC pending. */
   readonly isPreimageReleased: boolean;
+  /** True once an operator accepted an older database while it was open: only the node's own report ends its payment. */
+  readonly isRestored: boolean;
+  /** True while a claimed swap's fee subsidy was left unspent: it is refunded after T. */
+  readonly isSubsidyOpen: boolean;
 };
 
 /** Known once the node made the invoice. */
@@ -117,7 +121,9 @@ export type SwapEvent =
   | { readonly kind: 'claim_seen'; readonly txid: Txid }
   | { readonly kind: 'refund_seen'; readonly txid: Txid }
   | { readonly kind: 'spend_gone' }
-  | { readonly kind: 'claim_final' }
+  /** `isSubsidyOpen`: the buyer claimed the asset and left the fee subsidy. */
+  | { readonly kind: 'claim_final'; readonly isSubsidyOpen?: boolean }
+  | { readonly kind: 'subsidy_done' }
   | { readonly kind: 'refund_final' }
   | { readonly kind: 'failed'; readonly reason: string }
   | { readonly kind: 'funding_lost'; readonly reason: string }
@@ -134,12 +140,12 @@ export type SwapEventKind = SwapEvent['kind'];
 export const STATE_MOVES = {
   INTENT: { invoice_created: 'INVOICED', failed: 'FAILED' },
   INVOICED: { funding_signed: 'FUNDING_SIGNED', failed: 'FAILED' },
-  FUNDING_SIGNED: { funding_deep: 'FUNDED', abort_started: 'ABORTING', failed: 'FAILED' },
-  ABORTING: { funding_deep: 'FUNDED', failed: 'FAILED' },
+  FUNDING_SIGNED: { funding_deep: 'FUNDED', abort_started: 'ABORTING', failed: 'FAILED', funding_lost: 'OWED' },
+  ABORTING: { funding_deep: 'FUNDED', failed: 'FAILED', funding_lost: 'OWED' },
   FUNDED: { claim_seen: 'CLAIM_SEEN', refund_seen: 'REFUND_SEEN', failed: 'FAILED', funding_lost: 'OWED' },
   CLAIM_SEEN: { claim_final: 'CLAIMED', spend_gone: 'FUNDED', refund_seen: 'REFUND_SEEN', claim_seen: 'CLAIM_SEEN' },
   REFUND_SEEN: { refund_final: 'REFUNDED', spend_gone: 'FUNDED', claim_seen: 'CLAIM_SEEN', refund_seen: 'REFUND_SEEN' },
-  CLAIMED: {},
+  CLAIMED: { subsidy_done: 'CLAIMED' },
   REFUNDED: {},
   FAILED: {},
   OWED: {},
@@ -173,12 +179,13 @@ const STATE_EVENTS = eventsOf(STATE_MOVES);
 const PAYMENT_EVENTS = eventsOf(PAYMENT_MOVES);
 
 /** True when the chain side can never change again. */
-export const isFinalState = (state: SwapState): boolean => Object.keys(STATE_MOVES[state]).length === 0;
+export const isFinalState = (state: SwapState): boolean =>
+  Object.values<SwapState>(STATE_MOVES[state]).every((next) => next === state);
 
 /** True when neither side needs work any more. */
 export function isDone(swap: Swap): boolean {
   const isPaymentDone = swap.payment === 'CANCELED' || (swap.payment === 'SETTLED' && swap.isPreimageReleased);
-  return isFinalState(swap.state) && (isPaymentDone || swap.payment === 'NONE');
+  return isFinalState(swap.state) && (isPaymentDone || swap.payment === 'NONE') && !swap.isSubsidyOpen;
 }
 
 /** The states of the public API. */
@@ -240,12 +247,15 @@ function withFacts(swap: Swap, event: SwapEvent): Swap {
       return { ...swap, payment: 'CANCELING', reason: event.cancelReason };
     case 'preimage_released':
       return { ...swap, isPreimageReleased: true };
+    case 'claim_final':
+      return { ...swap, isSubsidyOpen: event.isSubsidyOpen === true };
+    case 'subsidy_done':
+      return { ...swap, isSubsidyOpen: false };
     case 'invoice_created':
     case 'funding_signed':
     case 'claim_seen':
     case 'refund_seen':
     case 'spend_gone':
-    case 'claim_final':
     case 'refund_final':
     case 'settle_decided':
       return swap;

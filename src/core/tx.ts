@@ -2,7 +2,7 @@
  * Liquid transactions: build, blind, parse, sign, weigh. Pure: entropy and the zkp instance are parameters.
  */
 import { crypto, script, Transaction } from 'liquidjs-lib';
-import { sign } from 'tiny-secp256k1';
+import { sign, verify } from 'tiny-secp256k1';
 
 import { SwapError } from '../errors.js';
 import { chooseBlinders, confidentialFields, ZERO_BLINDER, type Blinded, type RandomBytes, type Zkp } from './blind.js';
@@ -233,4 +233,25 @@ export function signHtlcInput(
   options: { readonly witnessScript: Uint8Array; readonly privateKey: Uint8Array; readonly prevoutValue: Uint8Array },
 ): Buffer {
   return signature(tx, { index, scriptCode: Buffer.from(options.witnessScript), ...options });
+}
+
+/** True if `signature` (DER and hash type) signs exactly this transaction's HTLC input with that key. */
+export function isHtlcSignature(
+  tx: Transaction,
+  index: number,
+  options: {
+    readonly witnessScript: Uint8Array;
+    readonly pubkey: Pubkey;
+    readonly prevoutValue: Uint8Array;
+    readonly signature: Uint8Array;
+  },
+): boolean {
+  const scriptCode = Buffer.from(options.witnessScript);
+  const digest = tx.hashForWitnessV0(index, scriptCode, Buffer.from(options.prevoutValue), SIGHASH_ALL);
+  try {
+    const decoded = script.signature.decode(Buffer.from(options.signature));
+    return decoded.hashType === SIGHASH_ALL && verify(digest, Buffer.from(options.pubkey, 'hex'), decoded.signature);
+  } catch {
+    return false; // not DER: whoever made it has no key of ours
+  }
 }

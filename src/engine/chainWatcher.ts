@@ -1,63 +1,46 @@
 /** Turns changes of the Liquid chain into reconciles. Reports facts and decides nothing about swaps. */
 import { p2wshScriptPubKey } from '../core/htlc.js';
 import { isFunded } from '../core/swap.js';
-import { FINAL_CONFS } from '../core/timelock.js';
-import { parseTransaction } from '../core/tx.js';
 import { hex, type SwapId } from '../core/units.js';
 import { errorChain, SwapError } from '../errors.js';
-import { confirmations } from '../liquid/chain.js';
 import { findSwap, openSwapIds } from '../store/swaps.js';
-import { markTxFinal, pendingWalletTxs, type OwnTx } from '../store/txs.js';
 import type { EngineContext } from './context.js';
 import { inBackground } from './loop.js';
+import { followOwnTxs } from './ownTxs.js';
 import type { Reconciler } from './reconcile.js';
-import { acceptTip } from './tip.js';
+import { watchReorgs } from './reorg.js';
+import { acceptTip, judgedTip, tooFast } from './tip.js';
 
-/** One look at the chain: tip rule, wallet, own wallet transactions, then every open swap. */
+/** Even if nobody announces anything everything is asked again this often. */
+const THOROUGH_MS = 60_000;
+const lastThorough = new WeakMap<EngineContext, number>();
+
+/** One look at the chain: tip rule, reorganisations, wallet, own transactions, then every open swap. */
 export async function sweepChain(ctx: EngineContext, reconciler: Reconciler): Promise<void> {
   try {
-    const tip = await ctx.chain.tip();
+    const { tip, problem } = await judgedTip(ctx);
     await ctx.wallet.sync();
-    acceptTip(ctx, tip); // only now, so that nobody counts an inventory that was not scanned
-    await rebroadcastWalletTxs(ctx);
+    await watchReorgs(ctx, tip);
+    acceptTip(ctx, tip, problem ?? (await tooFast(ctx, tip))); // only now: nobody counts what was not scanned
+    await followOwnTxs(ctx, tip.height);
   } catch (error) {
     const isServerAway = error instanceof SwapError && error.code === 'chain_unavailable';
-    if (isServerAway) ctx.health.degradedReason ??= 'the Electrum server does not answer';
+    if (isServerAway) ctx.health.degradedReason ??= 'no Electrum server answers';
     ctx.log.warn({ cause: errorChain(error) }, 'chain sweep failed');
   }
   try {
-    await reconciler.reconcileAll();
+    await reconciler.reconcileAll({ isThorough: isThoroughDue(ctx) });
   } catch (error) {
     ctx.log.error({ cause: errorChain(error) }, 'open swaps could not be read');
   }
   ctx.changes.emit('block');
 }
 
-/** Withdrawals are broadcast again until they are final; unknown is never "not sent". */
-async function rebroadcastWalletTxs(ctx: EngineContext): Promise<void> {
-  for (const own of pendingWalletTxs(ctx.store)) {
-    try {
-      await rebroadcast(ctx, own);
-    } catch (error) {
-      // A recipient with too long a history must not count as a server that is away.
-      ctx.log.warn({ txid: own.txid, cause: errorChain(error) }, 'withdrawal not looked at');
-    }
-  }
-}
-
-async function rebroadcast(ctx: EngineContext, own: OwnTx): Promise<void> {
-  const { outs } = parseTransaction(own.raw);
-  const output = outs.find(({ script }) => ctx.wallet.ownsScript(script)) ?? outs[0];
-  if (output === undefined) return;
-  const history = await ctx.chain.history(output.script);
-  const seen = history.find((entry) => entry.txid === own.txid);
-  const tip = await ctx.chain.tip();
-  if (seen === undefined) await ctx.chain.broadcast(own.raw);
-  else if (confirmations(seen.height, tip.height) >= FINAL_CONFS) {
-    ctx.store.tx(() => {
-      markTxFinal(ctx.store, own.id);
-    });
-  }
+function isThoroughDue(ctx: EngineContext): boolean {
+  const now = performance.now();
+  const isDue = now - (lastThorough.get(ctx) ?? Number.NEGATIVE_INFINITY) >= THOROUGH_MS;
+  if (isDue) lastThorough.set(ctx, now);
+  return isDue;
 }
 
 /** The open swap whose HTLC has this script. */

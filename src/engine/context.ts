@@ -6,12 +6,14 @@ import type { KeyPair } from '../core/keys.js';
 import type { LiquidNetworkName } from '../core/network.js';
 import type { Swap } from '../core/swap.js';
 import type { TxInput, TxOutput } from '../core/tx.js';
-import type { AssetId, BlockHash, Preimage, SatPerKvb, SwapId, UnixSecs } from '../core/units.js';
+import type { AssetId, BlockHash, Preimage, Sat, SatPerKvb, SwapId, UnixSecs } from '../core/units.js';
 import type { LightningNode, NodeInfo } from '../lightning/node.js';
 import type { LiquidChain, Tip } from '../liquid/chain.js';
 import type { LiquidWallet } from '../liquid/wallet.js';
 import type { Logger } from '../log.js';
 import type { Store } from '../store/db.js';
+import { savePause } from '../store/meta.js';
+import type { Generation } from './generation.js';
 import type { Mutex } from './mutex.js';
 
 /** What the watchers found last. Everything money-relevant is looked up again before it is used. */
@@ -22,6 +24,8 @@ type Health = {
   node: NodeInfo | undefined;
   /** Why the Lightning node is not usable; undefined while it is. */
   lightningProblem: string | undefined;
+  /** Why this database may be an old copy; undefined once it was compared with everything and fits. */
+  fence: string | undefined;
   readonly alarms: string[];
 };
 
@@ -47,10 +51,16 @@ export type EngineContext = {
   readonly policyAsset: AssetId;
   /** Labels of our hold invoices start with this: `ln-liquid-swap/<key fingerprint>/`. */
   readonly labelPrefix: string;
+  /** Counts the commits that an older database would not know, in the database and in a file. */
+  readonly generation: Generation;
+  /** So many Electrum servers have to tell their tip before money moves. */
+  readonly serversNeeded: number;
   /** Recovery bundles are written here before a funding is broadcast. */
   readonly bundleDir: string;
   /** Above this fee rate nothing new is funded or quoted. */
   readonly feerateCeiling: SatPerKvb;
+  /** L-BTC that is neither sold nor withdrawn, for each swap that may need a refund. */
+  readonly feeReserveSatPerSwap: Sat;
   readonly now: () => UnixSecs;
   readonly log: Logger;
   /** Every spend of the wallet is planned, signed and committed inside it. */
@@ -72,6 +82,15 @@ export const pauseReason = (alarm: string): string => `alarm: ${alarm}`;
 export function tellAlarm(ctx: EngineContext, text: string): void {
   ctx.log.error({ alarm: text }, 'alarm');
   ctx.health.alarms.push(text);
+}
+
+/** Pauses new business and tells why, once in the life of the process. */
+export function alarmOnce(ctx: EngineContext, text: string): void {
+  if (ctx.health.alarms.includes(text)) return;
+  ctx.store.tx(() => {
+    savePause(ctx.store, pauseReason(text));
+  });
+  tellAlarm(ctx, text);
 }
 
 /** Label of a swap's invoice at the node. */

@@ -1,40 +1,76 @@
 /** Looks up what one decision needs: the node's invoice, the HTLC on the chain, the tip. Decides nothing. */
-import type { Facts, HtlcReport, InvoiceReport, SpendReport } from '../core/duty.js';
+import type { Facts, HtlcReport, InvoiceReport, OwnTxReport, SpendReport } from '../core/facts.js';
 import { findPreimage, p2wshScriptPubKey } from '../core/htlc.js';
+import { isRefundBy } from '../core/htlcSpend.js';
 import { isFunded, type FundedSwap, type Swap } from '../core/swap.js';
-import { FINAL_CONFS } from '../core/timelock.js';
+import { BUMP_AFTER_BLOCKS, FINAL_CONFS } from '../core/timelock.js';
 import { parseTransaction } from '../core/tx.js';
 import { blockHeight, displayHex, outpointKey, type BlockHeight, type Txid } from '../core/units.js';
 import { errorChain, SwapError } from '../errors.js';
 import { confirmations, type HistoryEntry } from '../liquid/chain.js';
 import { findPause } from '../store/meta.js';
-import { findSwapTx, isSwapTx } from '../store/txs.js';
+import { findSwapTx, isFundingConflicted, isSwapTx, type OwnTx } from '../store/txs.js';
 import type { EngineContext } from './context.js';
-import { tipProblem } from './tip.js';
+import { judgedTip } from './tip.js';
 
-/** Everything {@link nextDuty} wants to know about the swap. What cannot be looked up is undefined. */
-export async function gatherFacts(ctx: EngineContext, swap: Swap): Promise<Facts> {
-  const tip = await answer(ctx, 'tip', () => ctx.chain.tip());
-  const [invoice, node, htlc] = await Promise.all([
-    needsInvoice(swap) ? answer(ctx, 'invoice', () => reportInvoice(ctx, swap)) : undefined,
+/**
+ * Everything that `nextDuty` wants to know about the swap. What cannot be looked up is undefined.
+ *
+ * @param options.isThorough also asks for what nothing depends on at present: an invoice that is finally unpaid.
+ */
+export async function gatherFacts(
+  ctx: EngineContext,
+  swap: Swap,
+  options: { readonly isThorough: boolean } = { isThorough: true },
+): Promise<Facts> {
+  const judged = await answer(ctx, 'tip', () => judgedTip(ctx));
+  const height = judged?.tip.height;
+  const isDecisive = height !== undefined && mayMoveMoney(swap, height);
+  const isSettledUp = swap.payment === 'CANCELED' || (swap.payment === 'SETTLED' && swap.isPreimageReleased);
+  const isReported = swap.payment !== 'NONE' && (options.isThorough || isDecisive || !isSettledUp);
+  const [invoice, node, htlc, abort] = await Promise.all([
+    isReported ? answer(ctx, 'invoice', () => reportInvoice(ctx, swap)) : undefined,
     swap.payment === 'HELD' ? answer(ctx, 'node', () => ctx.lightning.getInfo()) : undefined,
-    isFunded(swap) && tip !== undefined ? answer(ctx, 'htlc', () => reportHtlc(ctx, swap, tip.height)) : undefined,
+    isFunded(swap) && height !== undefined
+      ? answer(ctx, 'htlc', () => reportHtlc(ctx, swap, { tip: height, isDecisive }))
+      : undefined,
+    swap.state === 'ABORTING' ? answer(ctx, 'abort', () => reportAbort(ctx, swap, height)) : undefined,
   ]);
+  const refund = findSwapTx(ctx.store, swap.id, 'refund');
   return {
     now: ctx.now(),
-    tip: tip?.height,
+    tip: height,
     invoice,
     node,
     htlc,
-    hasRefund: findSwapTx(ctx.store, swap.id, 'refund') !== undefined,
+    isFundingLost: isFundingConflicted(ctx.store, swap.id),
+    abort,
+    refund: refund === undefined ? undefined : reportOwn(refund, height),
     isPaused: findPause(ctx.store) !== undefined,
-    isDegraded: ctx.health.degradedReason !== undefined || (tip !== undefined && tipProblem(ctx, tip) !== undefined),
+    isDegraded: ctx.health.degradedReason !== undefined || judged?.problem !== undefined,
+    isReadOnly: ctx.store.isReadOnly,
+    isFenced: ctx.health.fence !== undefined,
   };
 }
 
-/** An invoice that is finally unpaid is still watched until its swap is final: it must never come back to life. */
-function needsInvoice(swap: Swap): boolean {
-  return swap.payment !== 'NONE';
+/** A held payment is about to be taken, or T has come: then every server is asked anew, and in two ways. */
+function mayMoveMoney(swap: Swap, tip: BlockHeight): boolean {
+  if (swap.payment === 'HELD') return true;
+  return isFunded(swap) && swap.payment === 'CANCELED' && tip >= swap.refundHeight;
+}
+
+const reportOwn = (own: OwnTx, tip: BlockHeight | undefined): OwnTxReport => ({
+  txid: own.txid,
+  isStuck: tip !== undefined && tip - own.signedHeight >= BUMP_AFTER_BLOCKS,
+});
+
+/** The newest self-spend of the funding's coins, if one was signed. */
+async function reportAbort(ctx: EngineContext, swap: Swap, tip: BlockHeight | undefined): Promise<Facts['abort']> {
+  const own = findSwapTx(ctx.store, swap.id, 'abort');
+  const script = own === undefined ? undefined : parseTransaction(own.raw).outs[0]?.script;
+  if (own === undefined || script === undefined) return undefined;
+  const history = await ctx.chain.history(script);
+  return { ...reportOwn(own, tip), isSeen: history.some((entry) => entry.txid === own.txid) };
 }
 
 async function answer<T>(ctx: EngineContext, what: string, ask: () => Promise<T>): Promise<T | undefined> {
@@ -58,8 +94,12 @@ async function reportInvoice(ctx: EngineContext, swap: Swap): Promise<InvoiceRep
  * @throws SwapError `chain_unavailable` if the server does not answer, withholds a transaction it listed, or shows a spend
  *   that cannot be; `history_too_long` if it refuses the script.
  */
-export async function reportHtlc(ctx: EngineContext, swap: FundedSwap, tip: BlockHeight): Promise<HtlcReport> {
-  const history = await htlcHistory(ctx, swap);
+export async function reportHtlc(
+  ctx: EngineContext,
+  swap: FundedSwap,
+  { tip, isDecisive }: { readonly tip: BlockHeight; readonly isDecisive: boolean },
+): Promise<HtlcReport> {
+  const history = await htlcHistory(ctx, swap, isDecisive);
   const spends: (SpendReport | undefined)[] = swap.outpoints.map(() => undefined);
   if (history === undefined) return { isSeen: true, confs: 0, spends };
   const funding = history.find((entry) => entry.txid === swap.fundingTxid);
@@ -75,11 +115,12 @@ export async function reportHtlc(ctx: EngineContext, swap: FundedSwap, tip: Bloc
       if (other === undefined || confs > other.confs) spends[index] = { kind, txid: entry.txid, confs };
     }
   }
-  if (funding !== undefined && swap.state === 'FUNDED') await requirePresence(ctx, swap, spends);
+  if (funding !== undefined && isDecisive) await requirePresence(ctx, swap, spends);
   const confs = confirmations(funding?.height ?? 0, tip);
-  // The depth decides in these two moments: the invoice becomes visible, or a payment is taken.
-  const isDepthDecisive = swap.state === 'FUNDING_SIGNED' || swap.payment === 'HELD';
-  if (isDepthDecisive && confs >= swap.minFundingConfs) {
+  // The depth decides in these moments: the invoice becomes visible, a funding is kept after all, or a payment is taken.
+  const needed = swap.state === 'ABORTING' ? FINAL_CONFS : swap.minFundingConfs;
+  const isDepthDecisive = swap.state === 'FUNDING_SIGNED' || swap.state === 'ABORTING' || swap.payment === 'HELD';
+  if (isDepthDecisive && confs >= needed) {
     await ctx.chain.proveInclusion(swap.fundingTxid, blockHeight(tip - confs + 1));
   }
   return { isSeen: funding !== undefined, confs, spends };
@@ -91,9 +132,13 @@ export async function reportHtlc(ctx: EngineContext, swap: FundedSwap, tip: Bloc
  *
  * @returns undefined in that case.
  */
-async function htlcHistory(ctx: EngineContext, swap: FundedSwap): Promise<readonly HistoryEntry[] | undefined> {
+async function htlcHistory(
+  ctx: EngineContext,
+  swap: FundedSwap,
+  isFresh: boolean,
+): Promise<readonly HistoryEntry[] | undefined> {
   try {
-    return await ctx.chain.history(p2wshScriptPubKey(swap.witnessScript));
+    return await ctx.chain.history(p2wshScriptPubKey(swap.witnessScript), { isFresh });
   } catch (error) {
     if (!(error instanceof SwapError && error.code === 'history_too_long')) throw error;
     ctx.log.error(
@@ -138,13 +183,19 @@ async function spendsOf(ctx: EngineContext, swap: FundedSwap, id: Txid): Promise
   if (raw === undefined) {
     throw new SwapError('chain_unavailable', `server lists transaction ${id} but does not have it`);
   }
-  return parseTransaction(raw).ins.flatMap((input): FoundSpend[] => {
+  const tx = parseTransaction(raw);
+  return tx.ins.flatMap((input, i): FoundSpend[] => {
     const spent = displayHex(input.hash);
     const index = swap.outpoints.findIndex(({ outpoint }) => outpoint.txid === spent && outpoint.vout === input.index);
-    if (index < 0) return [];
+    const outpoint = swap.outpoints[index];
+    if (outpoint === undefined) return [];
     if (findPreimage(input.witness, swap.paymentHash) !== undefined) return [{ index, kind: 'claim' }];
-    // A txid says nothing about witnesses; but without S only our key can spend, and we know what it signed.
-    if (!isSwapTx(ctx.store, swap.id, id)) {
+    // A txid says nothing about witnesses; but without S only our key can spend: we know what it signed, or see it.
+    const refundPubkey = ctx.keys.refundKey(swap.keyIndex).pubkey;
+    const isOurs =
+      isSwapTx(ctx.store, swap.id, id) ||
+      isRefundBy(tx, i, { outpoint, witnessScript: swap.witnessScript, refundPubkey });
+    if (!isOurs) {
       throw new SwapError(
         'chain_unavailable',
         `server shows ${id}: it spends the HTLC without S and is not our refund`,

@@ -6,12 +6,12 @@ import { PROFILES, refundHeightFor } from '../core/timelock.js';
 import { parseTransaction, type HtlcOutpoint } from '../core/tx.js';
 import type { BlockHeight } from '../core/units.js';
 import { SwapError } from '../errors.js';
-import type { Tip } from '../liquid/chain.js';
 import { findPause } from '../store/meta.js';
 import { findSwap, moveSwap } from '../store/swaps.js';
 import { insertTx } from '../store/txs.js';
 import type { EngineContext } from './context.js';
-import { tipProblem } from './tip.js';
+import { failpointsAroundCommit } from './failpoint.js';
+import { judgedTip } from './tip.js';
 import { signSpend } from './walletSpend.js';
 
 /** The HTLC of a swap whose funding is signed on `tip`. */
@@ -36,14 +36,19 @@ function parseBack(raw: Buffer, htlc: ReturnType<typeof htlcFor>): readonly Htlc
 }
 
 /** T is chosen from this very tip, so this very tip must pass the tip rule. @throws SwapError `degraded`. */
-function requireBelievable(ctx: EngineContext, tip: Tip): void {
-  const problem = tipProblem(ctx, tip);
+async function believableTip(ctx: EngineContext): Promise<BlockHeight> {
+  const { tip, problem } = await judgedTip(ctx);
   if (problem !== undefined) throw new SwapError('degraded', problem);
+  return tip.height;
 }
 
 /** What nextDuty saw may have changed while the transaction was built. */
 const mayStillFund = (ctx: EngineContext, swap: Swap): boolean =>
-  findPause(ctx.store) === undefined && ctx.health.degradedReason === undefined && ctx.now() <= swap.fundBy;
+  findPause(ctx.store) === undefined &&
+  ctx.health.degradedReason === undefined &&
+  ctx.health.fence === undefined &&
+  !swap.isRestored &&
+  ctx.now() <= swap.fundBy;
 
 /**
  * Signs and commits the funding of a swap in state INVOICED. A crash before the commit leaves nothing; after it the
@@ -54,19 +59,20 @@ const mayStillFund = (ctx: EngineContext, swap: Swap): boolean =>
 export async function fund(ctx: EngineContext, swap: Swap & { readonly state: 'INVOICED' }): Promise<void> {
   await ctx.walletSection.run(async () => {
     await ctx.wallet.sync();
-    const at = await ctx.chain.tip();
-    requireBelievable(ctx, at);
-    const tip = at.height;
+    const tip = await believableTip(ctx);
     const htlc = htlcFor(ctx, swap, tip);
     const spend = await signSpend(ctx, { payments: htlc.outputs, tip });
     const outpoints = parseBack(spend.raw, htlc);
-    ctx.store.tx(() => {
+    const commit = (): void => {
       const current = findSwap(ctx.store, swap.id);
       if (current?.state !== 'INVOICED' || current.payment !== 'OPEN' || !mayStillFund(ctx, current)) return;
-      insertTx(ctx.store, { ...spend, swapId: swap.id, kind: 'funding', version: 1 }, ctx.now());
+      insertTx(ctx.store, { ...spend, swapId: swap.id, kind: 'funding', version: 1, signedHeight: tip }, ctx.now());
       const { refundHeight, witnessScript } = htlc;
       const funding = { fundingTxid: spend.txid, refundHeight, witnessScript, outpoints };
       moveSwap(ctx.store, current, { kind: 'funding_signed', funding }, ctx.now());
+    };
+    failpointsAroundCommit('funding_signed', () => {
+      ctx.generation.commit(commit);
     });
     ctx.chain.subscribe(htlc.scriptPubKey);
   });

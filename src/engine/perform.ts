@@ -1,6 +1,6 @@
 /** Performs one duty. Every call may be repeated: intents were committed before, results are looked up afterwards. */
 import { decodeInvoice } from '../core/invoice.js';
-import type { Duty } from '../core/duty.js';
+import type { Duty } from '../core/facts.js';
 import { LIQUID_NETWORKS } from '../core/network.js';
 import { isFunded, type FundedSwap, type Swap, type SwapEvent } from '../core/swap.js';
 import { PROFILES } from '../core/timelock.js';
@@ -9,9 +9,11 @@ import { errorChain, SwapError } from '../errors.js';
 import type { HoldInvoice } from '../lightning/node.js';
 import { savePause } from '../store/meta.js';
 import { moveSwap } from '../store/swaps.js';
-import { findSwapTx, markSwapTxsFinal, type TxKind } from '../store/txs.js';
+import { closeRefunds, findSwapTx, type TxKind } from '../store/txs.js';
+import { signAbort } from './abort.js';
 import { writeBundle } from './bundle.js';
 import { invoiceLabel, pauseReason, tellAlarm, type EngineContext } from './context.js';
+import { failpoint, failpointsAroundCall, failpointsAroundCommit } from './failpoint.js';
 import { fund } from './fund.js';
 import { signRefund } from './refund.js';
 
@@ -25,6 +27,7 @@ export async function perform(ctx: EngineContext, swap: Swap, duty: Exclude<Duty
       record(ctx, swap, duty.event, duty.alarm);
       return;
     case 'create_invoice':
+      ctx.generation.flush();
       await createInvoice(ctx, swap);
       return;
     case 'fund':
@@ -32,14 +35,23 @@ export async function perform(ctx: EngineContext, swap: Swap, duty: Exclude<Duty
       ctx.changes.emit('swap', swap.id);
       return;
     case 'broadcast_funding':
+      failpoint('before call writeBundle');
       writeBundle(ctx.bundleDir, funded(swap));
+      failpoint('after call writeBundle');
       await broadcast(ctx, swap, 'funding');
       return;
+    case 'sign_abort':
+      await signAbort(ctx, funded(swap));
+      return;
+    case 'broadcast_abort':
+      await broadcast(ctx, swap, 'abort');
+      return;
     case 'settle':
-      await ctx.lightning.settleInvoice(ctx.keys.preimageFor(swap.id));
+      ctx.generation.flush();
+      await failpointsAroundCall('settleInvoice', () => ctx.lightning.settleInvoice(ctx.keys.preimageFor(swap.id)));
       return;
     case 'cancel':
-      await ctx.lightning.cancelInvoice(swap.paymentHash);
+      await failpointsAroundCall('cancelInvoice', () => ctx.lightning.cancelInvoice(swap.paymentHash));
       return;
     case 'sign_refund':
       await signRefund(ctx, funded(swap));
@@ -55,11 +67,16 @@ export async function perform(ctx: EngineContext, swap: Swap, duty: Exclude<Duty
 /** Commits an event; with an alarm new business is paused in the same commit. */
 function record(ctx: EngineContext, swap: Swap, event: SwapEvent, alarm?: string): Swap {
   const text = `swap ${swap.id}: ${alarm ?? ''}`;
-  const next = ctx.store.tx(() => {
+  const move = (): Swap => {
     if (alarm !== undefined) savePause(ctx.store, pauseReason(text));
-    if (event.kind === 'claim_final' || event.kind === 'refund_final') markSwapTxsFinal(ctx.store, swap.id);
+    if (event.kind === 'claim_final' && swap.state === 'CLAIM_SEEN') closeRefunds(ctx.store, swap.id, swap.claimTxid);
+    if (event.kind === 'refund_final' && swap.state === 'REFUND_SEEN') {
+      closeRefunds(ctx.store, swap.id, swap.refundTxid);
+    }
     return moveSwap(ctx.store, swap, event, ctx.now());
-  });
+  };
+  const isCounted = decidesPayment(event);
+  const next = failpointsAroundCommit(event.kind, () => (isCounted ? ctx.generation.commit(move) : ctx.store.tx(move)));
   if (alarm !== undefined) tellAlarm(ctx, text);
   ctx.log.info(
     {
@@ -76,6 +93,12 @@ function record(ctx: EngineContext, swap: Swap, event: SwapEvent, alarm?: string
   return next;
 }
 
+/** SETTLING and CANCELING: what an older database would not know of and must not contradict. */
+const decidesPayment = (event: SwapEvent): boolean =>
+  event.kind === 'settle_decided' ||
+  event.kind === 'cancel_decided' ||
+  (event.kind === 'funding_deep' && event.cancelReason !== undefined);
+
 function funded(swap: Swap): FundedSwap {
   if (!isFunded(swap)) throw new Error(`swap ${swap.id} is ${swap.state} and has no funding`);
   return swap;
@@ -85,14 +108,15 @@ function funded(swap: Swap): FundedSwap {
 async function createInvoice(ctx: EngineContext, swap: Swap): Promise<void> {
   let invoice: HoldInvoice;
   try {
-    invoice = await ctx.lightning.createHoldInvoice({
+    const request = {
       paymentHash: swap.paymentHash,
       amountMsat: swap.priceMsat,
       descriptionHash: swap.termsHash,
       expirySecs: PROFILES[swap.profile].invoiceExpirySecs,
       minFinalCltvDelta: FINAL_CLTV_DELTA,
       label: invoiceLabel(ctx, swap),
-    });
+    };
+    invoice = await failpointsAroundCall('createHoldInvoice', () => ctx.lightning.createHoldInvoice(request));
   } catch (error) {
     if (!(error instanceof SwapError && error.code === 'payment_hash_reused')) throw error;
     record(ctx, swap, { kind: 'cancel_decided', reason: 'the node has another invoice with this hash' }, error.message);
@@ -130,7 +154,8 @@ function checkInvoice(ctx: EngineContext, swap: Swap, bolt11: string): { expires
 async function broadcast(ctx: EngineContext, swap: Swap, kind: TxKind): Promise<void> {
   const tx = findSwapTx(ctx.store, swap.id, kind);
   if (tx === undefined) throw new Error(`swap ${swap.id} has no ${kind} transaction`);
-  const outcome = await ctx.chain.broadcast(tx.raw);
+  if (!ctx.store.isReadOnly) ctx.generation.flush();
+  const outcome = await failpointsAroundCall(`broadcast ${kind}`, () => ctx.chain.broadcast(tx.raw));
   switch (outcome.kind) {
     case 'accepted':
       ctx.log.info({ swapId: swap.id, kind, txid: tx.txid }, 'broadcast');

@@ -2,15 +2,15 @@
  * The one function that drives a swap: load -> facts -> duty -> perform, until nothing is due. Boot, blocks, Lightning
  * updates, reconnects and RPCs all call it, so recovery is normal operation.
  */
-import { nextDuty, type Duty } from '../core/duty.js';
+import { alarmsOf, nextDuty } from '../core/duty.js';
+import type { Duty } from '../core/facts.js';
 import { p2wshScriptPubKey } from '../core/htlc.js';
-import { isDone, isFunded, type FundedSwap, type Swap } from '../core/swap.js';
+import { isDone, isFunded, type FundedSwap } from '../core/swap.js';
 import type { SwapId } from '../core/units.js';
 import { errorChain, SwapError } from '../errors.js';
-import { savePause } from '../store/meta.js';
 import { findSwap, openSwapIds } from '../store/swaps.js';
 import { writeBundle } from './bundle.js';
-import { pauseReason, tellAlarm, type EngineContext } from './context.js';
+import { alarmOnce, type EngineContext } from './context.js';
 import { gatherFacts } from './facts.js';
 import { perform } from './perform.js';
 
@@ -20,28 +20,35 @@ const MAX_STEPS = 24;
 export type Reconciler = {
   /** Drives one swap as far as it goes now. Calls for the same swap are serialized and merged. Never rejects. */
   readonly reconcile: (id: SwapId) => Promise<void>;
-  /** Drives every open swap. Never rejects. */
-  readonly reconcileAll: () => Promise<void>;
+  /**
+   * Drives every open swap. Never rejects.
+   *
+   * @param options.isThorough also looks up what nothing depends on at present; default true.
+   */
+  readonly reconcileAll: (options?: { readonly isThorough: boolean }) => Promise<void>;
   /** Waits until nothing is running. */
   readonly idle: () => Promise<void>;
 };
 
 export function createReconciler(ctx: EngineContext): Reconciler {
-  const running = new Map<SwapId, { promise: Promise<void>; isAgain: boolean }>();
+  const running = new Map<SwapId, { promise: Promise<void>; isAgain: boolean; isThorough: boolean }>();
 
-  const reconcile = (id: SwapId): Promise<void> => {
+  const drive = (id: SwapId, isThorough: boolean): Promise<void> => {
     const current = running.get(id);
     if (current !== undefined) {
       current.isAgain = true; // something changed while it ran: one more pass sees it
+      current.isThorough ||= isThorough;
       return current.promise;
     }
-    const entry = { promise: Promise.resolve(), isAgain: false };
+    const entry = { promise: Promise.resolve(), isAgain: false, isThorough };
     running.set(id, entry);
     entry.promise = (async () => {
       try {
         for (entry.isAgain = true; entry.isAgain;) {
+          const now = { isThorough: entry.isThorough };
           entry.isAgain = false;
-          await pass(ctx, id);
+          entry.isThorough = false;
+          await pass(ctx, id, now);
         }
       } finally {
         running.delete(id);
@@ -51,24 +58,14 @@ export function createReconciler(ctx: EngineContext): Reconciler {
   };
 
   return {
-    reconcile,
-    reconcileAll: async () => {
-      await Promise.all(openSwapIds(ctx.store).map(reconcile));
+    reconcile: (id) => drive(id, true),
+    reconcileAll: async ({ isThorough } = { isThorough: true }) => {
+      await Promise.all(openSwapIds(ctx.store).map((id) => drive(id, isThorough)));
     },
     idle: async () => {
       while (running.size > 0) await Promise.all([...running.values()].map((entry) => entry.promise));
     },
   };
-}
-
-/** The node forgot an invoice that is being settled: S stays here, and somebody has to look. */
-function alarmOnce(ctx: EngineContext, swap: Swap): void {
-  const text = `swap ${swap.id}: the node does not know the invoice that is being settled`;
-  if (ctx.health.alarms.includes(text)) return;
-  ctx.store.tx(() => {
-    savePause(ctx.store, pauseReason(text));
-  });
-  tellAlarm(ctx, text);
 }
 
 /** Listens to the HTLC, and writes the recovery bundle if a crash or a full disk kept it from being written. */
@@ -82,7 +79,7 @@ function prepare(ctx: EngineContext, swap: FundedSwap): void {
 }
 
 /** One pass. Each call to the outside is made at most once; what it led to is looked up in the next step. */
-async function pass(ctx: EngineContext, id: SwapId): Promise<void> {
+async function pass(ctx: EngineContext, id: SwapId, options: { readonly isThorough: boolean }): Promise<void> {
   const tried = new Set<Duty['kind']>();
   for (let step = 0; step < MAX_STEPS; step += 1) {
     let kind: Duty['kind'] = 'wait';
@@ -90,8 +87,8 @@ async function pass(ctx: EngineContext, id: SwapId): Promise<void> {
       const swap = findSwap(ctx.store, id);
       if (swap === undefined || isDone(swap)) return;
       if (isFunded(swap)) prepare(ctx, swap);
-      const facts = await gatherFacts(ctx, swap);
-      if (swap.payment === 'SETTLING' && facts.invoice === 'unknown_hash') alarmOnce(ctx, swap);
+      const facts = await gatherFacts(ctx, swap, options);
+      for (const alarm of alarmsOf(swap, facts)) alarmOnce(ctx, `swap ${swap.id}: ${alarm}`);
       const duty = nextDuty(swap, facts, tried);
       ({ kind } = duty);
       if (duty.kind === 'wait') return;

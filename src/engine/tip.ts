@@ -1,5 +1,5 @@
 /** The tip rule as the seller applies it: against the clock and the last line of tips that it accepted. */
-import { judgeTips } from '../core/tipRule.js';
+import { judgeTips, PACE_BLOCKS, paceProblem } from '../core/tipRule.js';
 import { blockHeight, unixSecs } from '../core/units.js';
 import type { Tip } from '../liquid/chain.js';
 import { findAcceptedTip, saveAcceptedTip } from '../store/meta.js';
@@ -7,27 +7,44 @@ import type { EngineContext } from './context.js';
 
 const SECS_PER_BLOCK = 60;
 
-/** Why this tip must not decide about money, or undefined if it may. */
-export function tipProblem(ctx: EngineContext, tip: Tip): string | undefined {
+/** Why these tips must not decide about money, or undefined if they may. */
+export function tipProblem(ctx: EngineContext, tips: readonly Tip[]): string | undefined {
   const last = findAcceptedTip(ctx.store);
   const lastAccepted = last === undefined ? undefined : { height: last.height, at: last.acceptedAt };
-  const verdict = judgeTips({ tips: [tip], network: ctx.network, now: ctx.now(), lastAccepted });
-  return verdict.ok ? undefined : verdict.problem;
+  const { network, serversNeeded } = ctx;
+  const verdict = judgeTips({ tips, serversNeeded, network, now: ctx.now(), lastAccepted });
+  return verdict.ok ? ctx.chain.disagreement() : verdict.problem;
+}
+
+/** The tip to reckon with, asked of every server, with what is wrong with it. @throws SwapError `chain_unavailable`. */
+export async function judgedTip(
+  ctx: EngineContext,
+): Promise<{ readonly tip: Tip; readonly problem: string | undefined }> {
+  const tips = await ctx.chain.tips();
+  const [first, ...others] = tips;
+  if (first === undefined) throw new Error('the chain port told no tip and no error');
+  const tip = others.reduce((highest, each) => (each.height > highest.height ? each : highest), first);
+  return { tip, problem: tipProblem(ctx, tips) };
+}
+
+/** Liquid makes at most one block a minute; a chain that runs faster is none to trust. @throws SwapError `chain_unavailable`. */
+export async function tooFast(ctx: EngineContext, tip: Tip): Promise<string | undefined> {
+  if (ctx.network === 'regtest' || tip.height <= PACE_BLOCKS) return undefined;
+  return paceProblem(await ctx.chain.blockAt(blockHeight(tip.height - PACE_BLOCKS)), tip);
 }
 
 /**
- * Takes a tip that arrived, and remembers the line that later tips are measured against. The line rises by one block a
+ * Takes a tip that was judged, and remembers the line that later tips are measured against. The line rises by one block a
  * minute at most, so that many small lies do not add up.
  */
-export function acceptTip(ctx: EngineContext, tip: Tip): void {
-  const reason = tipProblem(ctx, tip);
+export function acceptTip(ctx: EngineContext, tip: Tip, problem: string | undefined): void {
   ctx.health.tip = tip;
-  if (reason !== ctx.health.degradedReason) {
-    ctx.health.degradedReason = reason;
-    if (reason !== undefined) ctx.log.error({ reason }, 'degraded');
+  if (problem !== ctx.health.degradedReason) {
+    ctx.health.degradedReason = problem;
+    if (problem !== undefined) ctx.log.error({ reason: problem }, 'degraded');
   }
   const last = findAcceptedTip(ctx.store);
-  if (reason !== undefined || last?.hash === tip.hash || ctx.store.isReadOnly) return;
+  if (problem !== undefined || last?.hash === tip.hash || ctx.store.isReadOnly) return;
   const now = ctx.now();
   const minutes = last === undefined ? 0 : Math.max(0, Math.floor((now - last.acceptedAt) / SECS_PER_BLOCK));
   const isOnLine = last === undefined || tip.height <= last.height + minutes;

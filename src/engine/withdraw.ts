@@ -54,7 +54,7 @@ export async function withdraw(
       if (!isLbtc) requireFree(ctx, tip, { assetId: ctx.policyAsset, needed: spend.feeSat });
       insertTx(
         ctx.store,
-        { ...spend, kind: 'withdraw', version: 1, requestId: request.requestId, bodyHash },
+        { ...spend, kind: 'withdraw', version: 1, signedHeight: tip, requestId: request.requestId, bodyHash },
         ctx.now(),
       );
     });

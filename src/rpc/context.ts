@@ -1,7 +1,7 @@
 /** What the handlers get besides the engine's parts. */
 import type { CallContext } from 'nice-grpc-common';
 
-import type { HtlcReport } from '../core/duty.js';
+import type { HtlcReport } from '../core/facts.js';
 import type { SwapId } from '../core/units.js';
 import type { EngineContext } from '../engine/context.js';
 import type { Reconciler } from '../engine/reconcile.js';
@@ -13,6 +13,7 @@ type Limits = {
   readonly maxAssetSharePerPrincipalPpm: number;
   readonly maxAssetSharePpm: number;
   readonly createPerMinute: number;
+  readonly maxStreamsPerPrincipal: number;
 };
 
 /** An answer of the chain and what it was asked for. */

@@ -1,5 +1,5 @@
 /** Domain to protobuf. Nothing here decides anything but what a buyer may see. */
-import type { HtlcReport } from '../core/duty.js';
+import type { HtlcReport } from '../core/facts.js';
 import {
   isFunded,
   PUBLIC_STATUS,
@@ -68,7 +68,7 @@ async function shownHtlc(ctx: RpcContext, swap: FundedSwap, tip: Tip): Promise<H
   const key = `${swap.version} ${tip.hash}`;
   const known = ctx.shownHtlcs.get(swap.id);
   if (known?.key === key && Date.now() - known.at < SHOWN_MS) return known.report;
-  const report = reportHtlc(ctx, swap, tip.height).catch(() => undefined);
+  const report = reportHtlc(ctx, swap, { tip: tip.height, isDecisive: false }).catch(() => undefined);
   if (ctx.shownHtlcs.size > MAX_SHOWN) ctx.shownHtlcs.clear();
   ctx.shownHtlcs.set(swap.id, { key, at: Date.now(), report });
   return report;

@@ -64,7 +64,7 @@ async function admit(ctx: RpcContext, input: CreateSwapInput, principal: string)
   const nodeId = await sellerNodeId(ctx);
   requireClaimProof(ctx, input, nodeId);
   await requireInboundCapacity(ctx, quote);
-  return ctx.store.tx(() => {
+  return ctx.generation.commit(() => {
     // Another call with the same request may have come first while this one asked the node.
     const known = replayed(ctx, input, principal);
     if (known !== undefined) return known;
@@ -122,6 +122,8 @@ function newSwap(
     heldMsat: msat(0n),
     reason: '',
     isPreimageReleased: false,
+    isRestored: false,
+    isSubsidyOpen: false,
   };
 }
 

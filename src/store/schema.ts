@@ -27,6 +27,8 @@ export type SwapRow = {
   held_msat: bigint;
   reason: string;
   is_preimage_released: bigint;
+  is_restored: bigint;
+  is_subsidy_open: bigint;
   bolt11: string | null;
   invoice_expires_at: bigint | null;
   funding_txid: string | null;
@@ -73,6 +75,7 @@ export type TxRow = {
   fee_sat: bigint;
   state: string;
   created_at: bigint;
+  signed_height: bigint;
 };
 
 export type Tables = {
@@ -103,5 +106,7 @@ export type Tables = {
     asset_blinder: Buffer;
     value_blinder: Buffer;
   };
+  recent_blocks: { height: bigint; block_hash: string; time: bigint };
+  fence_findings: { kind: string; id: string; text: string; is_accepted: bigint; found_at: bigint };
   tips: { id: bigint; height: bigint; block_hash: string; accepted_at: bigint };
 };

@@ -92,6 +92,8 @@ const base = (row: SwapRow) => ({
   heldMsat: msat(row.held_msat),
   reason: row.reason,
   isPreimageReleased: row.is_preimage_released === 1n,
+  isRestored: row.is_restored === 1n,
+  isSubsidyOpen: row.is_subsidy_open === 1n,
 });
 
 const invoiced = (row: SwapRow) => ({
@@ -157,6 +159,8 @@ function toColumns(swap: Swap, now: UnixSecs) {
     held_msat: swap.heldMsat,
     reason: swap.reason,
     is_preimage_released: swap.isPreimageReleased ? 1n : 0n,
+    is_restored: swap.isRestored ? 1n : 0n,
+    is_subsidy_open: swap.isSubsidyOpen ? 1n : 0n,
     bolt11: 'bolt11' in swap ? swap.bolt11 : null,
     invoice_expires_at: 'invoiceExpiresAt' in swap ? BigInt(swap.invoiceExpiresAt) : null,
     funding_txid: 'fundingTxid' in swap ? swap.fundingTxid : null,
@@ -245,6 +249,7 @@ export function openSwapIds(store: Store): SwapId[] {
       eb.not(
         eb.and([
           eb('state', 'in', ['CLAIMED', 'REFUNDED', 'FAILED', 'OWED']),
+          eb('is_subsidy_open', '=', 0n),
           eb.or([
             eb('payment', 'in', ['CANCELED', 'NONE']),
             eb.and([eb('payment', '=', 'SETTLED'), eb('is_preimage_released', '=', 1n)]),
@@ -316,45 +321,6 @@ export function tiedUp(store: Store, policyAsset: AssetId): Map<AssetId, TiedUp>
     add(policyAsset, row.fee_subsidy_sat, isReserved);
   }
   return result;
-}
-
-/** What unpaid open swaps tie up of one asset, smallest units: of everybody and of one principal. */
-export function unpaidAmounts(store: Store, asset: AssetId, principal: string): { all: bigint; own: bigint } {
-  const rows = store.all(
-    store.q
-      .selectFrom('swaps')
-      .select(['principal', 'asset_amount'])
-      .where('asset_id', '=', asset)
-      .where('state', 'not in', ['CLAIMED', 'REFUNDED', 'FAILED', 'OWED'])
-      .where('payment', 'not in', ['SETTLING', 'SETTLED']),
-  );
-  const sum = (some: typeof rows): bigint => some.reduce((total, row) => total + row.asset_amount, 0n);
-  return { all: sum(rows), own: sum(rows.filter((row) => row.principal === principal)) };
-}
-
-/** Unpaid swaps of a principal that still lock coins or may do so: the quota's count. */
-export function countOpenUnpaid(store: Store, principal: string): number {
-  const row = store.first(
-    store.q
-      .selectFrom('swaps')
-      .select((eb) => eb.fn.countAll<bigint>().as('count'))
-      .where('principal', '=', principal)
-      .where('state', 'not in', ['CLAIMED', 'REFUNDED', 'FAILED', 'OWED'])
-      .where('payment', 'not in', ['SETTLING', 'SETTLED']),
-  );
-  return toSafeNumber(row?.count ?? 0n);
-}
-
-/** Swaps that are not final on the chain and not paid: the inflight cap's count. */
-export function countInflight(store: Store): number {
-  const row = store.first(
-    store.q
-      .selectFrom('swaps')
-      .select((eb) => eb.fn.countAll<bigint>().as('count'))
-      .where('state', 'not in', ['CLAIMED', 'REFUNDED', 'FAILED', 'OWED'])
-      .where('payment', 'not in', ['SETTLED']),
-  );
-  return toSafeNumber(row?.count ?? 0n);
 }
 
 /** The swap that a request made before, with the hash of that request's body. */

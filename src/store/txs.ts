@@ -8,6 +8,7 @@ import {
   unixSecs,
   sat,
   outpointKey,
+  type BlockHeight,
   type Outpoint,
   type Sat,
   type SwapId,
@@ -30,6 +31,8 @@ export type OwnTx = {
   readonly feeSat: Sat;
   readonly createdAt: UnixSecs;
   readonly bodyHash: string | undefined;
+  /** Liquid tip when it was signed; 0 for rows of older versions. */
+  readonly signedHeight: number;
 };
 
 const fromRow = (row: Selectable<TxRow>): OwnTx => ({
@@ -42,6 +45,7 @@ const fromRow = (row: Selectable<TxRow>): OwnTx => ({
   feeSat: sat(row.fee_sat),
   createdAt: unixSecs(toSafeNumber(row.created_at)),
   bodyHash: row.body_hash ?? undefined,
+  signedHeight: toSafeNumber(row.signed_height),
 });
 
 /** A transaction to store. */
@@ -54,6 +58,8 @@ export type NewTx = {
   readonly txid: Txid;
   readonly raw: Buffer;
   readonly feeSat: Sat;
+  /** Liquid tip when it was signed. */
+  readonly signedHeight: BlockHeight;
   /** Wallet coins it spends; they stay reserved until it can never confirm again. */
   readonly walletInputs: readonly Outpoint[];
 };
@@ -76,6 +82,7 @@ export function insertTx(store: Store, tx: NewTx, now: UnixSecs): void {
       fee_sat: tx.feeSat,
       state: 'signed',
       created_at: BigInt(now),
+      signed_height: BigInt(tx.signedHeight),
     }),
   );
   for (const coin of tx.walletInputs) {
@@ -83,18 +90,16 @@ export function insertTx(store: Store, tx: NewTx, now: UnixSecs): void {
   }
 }
 
-/** The newest version of a swap's transaction of that kind. */
+/** The newest version of a swap's transaction of that kind that may still confirm. */
 export function findSwapTx(store: Store, id: SwapId, kind: TxKind): OwnTx | undefined {
-  const row = store.first(
-    store.q
-      .selectFrom('txs')
-      .selectAll()
-      .where('swap_id', '=', id)
-      .where('kind', '=', kind)
-      .orderBy('version', 'desc')
-      .limit(1),
-  );
-  return row === undefined ? undefined : fromRow(row);
+  return swapTxs(store, id, kind).find((own) => !own.isConflicted);
+}
+
+/** All versions of a swap's transaction of that kind, newest first. */
+export function swapTxs(store: Store, id: SwapId, kind: TxKind): (OwnTx & { readonly isConflicted: boolean })[] {
+  const query = store.q.selectFrom('txs').selectAll().where('swap_id', '=', id).where('kind', '=', kind);
+  const rows = store.all(query.orderBy('version', 'desc'));
+  return rows.map((row) => ({ ...fromRow(row), isConflicted: row.state === 'conflicted' }));
 }
 
 /** True if the transaction is one that we signed for the swap. */
@@ -109,11 +114,9 @@ export function findRequestTx(store: Store, requestId: string): OwnTx | undefine
   return row === undefined ? undefined : fromRow(row);
 }
 
-/** Wallet transactions (withdraw, split) that are not final: they are rebroadcast until they are. */
-export function pendingWalletTxs(store: Store): OwnTx[] {
-  return store
-    .all(store.q.selectFrom('txs').selectAll().where('state', '=', 'signed').where('kind', 'in', ['withdraw', 'split']))
-    .map(fromRow);
+/** Transactions that are neither final nor excluded for good, parents before children. */
+export function pendingTxs(store: Store): OwnTx[] {
+  return store.all(store.q.selectFrom('txs').selectAll().where('state', '=', 'signed').orderBy('tx_id')).map(fromRow);
 }
 
 /** The transaction has its final depth. */
@@ -121,9 +124,29 @@ export function markTxFinal(store: Store, id: bigint): void {
   store.run(store.q.updateTable('txs').set({ state: 'final' }).where('tx_id', '=', id));
 }
 
-/** The swap is final on the chain: its transactions need no attention any more. */
-export function markSwapTxsFinal(store: Store, id: SwapId): void {
-  store.run(store.q.updateTable('txs').set({ state: 'final' }).where('swap_id', '=', id));
+/** The transaction can never confirm again: its coins are free, as far as nothing else spends them. */
+export function markTxConflicted(store: Store, id: bigint): void {
+  store.run(store.q.updateTable('txs').set({ state: 'conflicted' }).where('tx_id', '=', id));
+  store.run(store.q.deleteFrom('utxo_reservations').where('tx_id', '=', id));
+}
+
+/** The HTLC was spent for good by that transaction: it is final if it is ours, and every other refund is out of the race. */
+export function closeRefunds(store: Store, id: SwapId, spentBy: Txid): void {
+  for (const own of swapTxs(store, id, 'refund')) {
+    if (own.txid === spentBy) markTxFinal(store, own.id);
+    else markTxConflicted(store, own.id);
+  }
+}
+
+/** True once the swap's funding (or a parent of it) was excluded for good. */
+export function isFundingConflicted(store: Store, id: SwapId): boolean {
+  return swapTxs(store, id, 'funding').some((own) => own.isConflicted);
+}
+
+/** True if the transaction is one of ours that can never confirm again. */
+export function isConflictedTx(store: Store, id: Txid): boolean {
+  const query = store.q.selectFrom('txs').select('tx_id').where('txid', '=', id).where('state', '=', 'conflicted');
+  return store.first(query) !== undefined;
 }
 
 /** Keys of all coins that some transaction of ours spends: never to be selected again, whatever a server says. */

@@ -1,6 +1,6 @@
 /** Swaps in every state, and what is looked up about them. Numbers are those of the regtest profile. */
 import { htlcWitnessScript, hashPreimage } from '../../src/core/htlc.js';
-import type { Facts, HtlcReport, InvoiceReport, SpendReport } from '../../src/core/duty.js';
+import type { Facts, HtlcReport, InvoiceReport, SpendReport } from '../../src/core/facts.js';
 import type { FundedSwap, FundingFacts, PaymentStatus, Swap, SwapEvent, SwapState } from '../../src/core/swap.js';
 import { apply, PAYMENT_MOVES, SWAP_STATES } from '../../src/core/swap.js';
 import {
@@ -85,6 +85,8 @@ export const intent: Intent = {
   heldMsat: msat(0n),
   reason: '',
   isPreimageReleased: false,
+  isRestored: false,
+  isSubsidyOpen: false,
 };
 
 /** A swap in that state; FAILED comes after a funding. */
@@ -133,6 +135,7 @@ export const EVENTS: readonly SwapEvent[] = [
   { kind: 'refund_seen', txid: REFUND_TXID },
   { kind: 'spend_gone' },
   { kind: 'claim_final' },
+  { kind: 'subsidy_done' },
   { kind: 'refund_final' },
   { kind: 'failed', reason: 'failed' },
   { kind: 'funding_lost', reason: 'lost' },
@@ -216,8 +219,12 @@ export const factsAt = (over: Partial<Facts> = {}): Facts => ({
   invoice: report('OPEN'),
   node: { blockHeight: 100, isSynced: true },
   htlc: htlcAt(),
-  hasRefund: false,
+  isFundingLost: false,
+  abort: undefined,
+  refund: undefined,
   isPaused: false,
   isDegraded: false,
+  isReadOnly: false,
+  isFenced: false,
   ...over,
 });

@@ -1,7 +1,7 @@
 import { Transaction } from 'liquidjs-lib';
 import { describe, expect, it } from 'vitest';
 
-import type { HtlcReport } from '../../../src/core/duty.js';
+import type { HtlcReport } from '../../../src/core/facts.js';
 import type { FundedSwap } from '../../../src/core/swap.js';
 import { rawOf, txidOf } from '../../../src/core/tx.js';
 import { blockHeight, reversedBytes, sat, txid, unixSecs, type Txid } from '../../../src/core/units.js';

@@ -9,6 +9,7 @@ import { preimageFor, refundKey, seedFromMnemonic } from '../../../src/core/keys
 import { LIQUID_NETWORKS } from '../../../src/core/network.js';
 import { blockHash, blockHeight, satPerKvb, unixSecs } from '../../../src/core/units.js';
 import type { EngineContext } from '../../../src/engine/context.js';
+import { openGeneration } from '../../../src/engine/generation.js';
 import { createMutex } from '../../../src/engine/mutex.js';
 import { SwapError } from '../../../src/errors.js';
 import type { LightningNode } from '../../../src/lightning/node.js';
@@ -72,6 +73,8 @@ const notScanned = (): never => {
 export const walletOf = (coins: readonly Coin[] = []): LiquidWallet => ({
   sync: () => Promise.resolve(),
   coins: () => coins,
+  coinAt: noChain,
+  spenderOf: () => undefined,
   receiveAddress: notScanned,
   changeKey: notScanned,
   sign: notScanned,
@@ -101,12 +104,14 @@ export function engineContext(temp: TempStore, over: Partial<EngineContext> = {}
     genesis: LIQUID_NETWORKS.regtest.genesis,
     policyAsset: LIQUID_NETWORKS.regtest.policyAsset,
     labelPrefix: 'ln-liquid-swap/test/',
+    generation: openGeneration(temp.store, temp.dir),
+    serversNeeded: 1,
     bundleDir: temp.dir,
     feerateCeiling: satPerKvb(2_000n),
     now: () => unixSecs(START + 60),
     log: createLogger('test', 'silent'),
     walletSection: createMutex(),
-    health: { tip: undefined, degradedReason: undefined, node: undefined, lightningProblem: undefined, alarms: [] },
+    health: { tip: undefined, degradedReason: undefined, node: undefined, lightningProblem: undefined, fence: undefined, alarms: [] },
     strangers: new Set(),
     changes: new EventEmitter(),
     ...over,
