@@ -72,7 +72,11 @@ export const swapdSchema = z.strictObject({
     tls_cert_file: z.string().optional(),
   }),
   wallet: z.strictObject({ mnemonic_file: z.string().min(1, 'a file name') }),
-  database: z.strictObject({ path: z.string().min(1, 'a file name'), bundle_dir: z.string().min(1, 'a folder') }),
+  database: z.strictObject({
+    path: z.string().min(1, 'a file name'),
+    bundle_dir: z.string().min(1, 'a folder'),
+    backup_interval_minutes: z.int().min(0, '0..10080').max(10_080, '0..10080').default(60),
+  }),
   limits: z
     .strictObject({
       max_inflight_swaps: z.int().positive('at least 1').default(100),
@@ -80,7 +84,9 @@ export const swapdSchema = z.strictObject({
       max_asset_share_per_principal_ppm: z.int().min(1, '1..1000000').max(1_000_000, '1..1000000').default(50_000),
       max_asset_share_ppm: z.int().min(1, '1..1000000').max(1_000_000, '1..1000000').default(300_000),
       create_per_minute: z.int().positive('at least 1').default(30),
+      max_streams_per_principal: z.int().positive('at least 1').default(20),
       feerate_ceiling_sat_per_kvb: z.int().min(100, 'at least 100').max(1_000_000, 'at most 1000000').default(2_000),
+      fee_reserve_sats_per_open_swap: z.int().min(0, 'at least 0').max(1_000_000, 'at most 1000000').default(400),
     })
     .prefault({}),
   log: z

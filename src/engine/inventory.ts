@@ -2,45 +2,49 @@
 import { outpointKey, type AssetId, type BlockHeight } from '../core/units.js';
 import { confirmations } from '../liquid/chain.js';
 import type { Coin } from '../liquid/wallet.js';
+import { countInflight } from '../store/quotas.js';
 import { tiedUp } from '../store/swaps.js';
-import { isOwnTx, reservedCoins } from '../store/txs.js';
+import { reservedCoins } from '../store/txs.js';
 import type { EngineContext } from './context.js';
+import { ownChangeRule } from './ownChange.js';
 
 /** A deposit could be replaced by its sender before it is this deep. */
 const DEPOSIT_CONFS = 2;
 
-/** Coins no transaction of ours spends: deposits that are deep enough, and own change at any depth. */
+/** Coins no transaction of ours spends: deposits that are deep enough, and own change as {@link ownChangeRule} allows. */
 export function spendableCoins(ctx: EngineContext, tip: BlockHeight): Coin[] {
   const reserved = reservedCoins(ctx.store);
-  return ctx.wallet
-    .coins()
-    .filter(
-      (coin) =>
-        !reserved.has(outpointKey(coin.outpoint)) &&
-        (confirmations(coin.height, tip) >= DEPOSIT_CONFS || isOwnTx(ctx.store, coin.outpoint.txid)),
-    );
+  const isSafe = ownChangeRule(ctx.store);
+  return ctx.wallet.coins().filter((coin) => {
+    if (reserved.has(outpointKey(coin.outpoint))) return false;
+    const confs = confirmations(coin.height, tip);
+    return confs >= DEPOSIT_CONFS || isSafe(coin.outpoint.txid, confs > 0);
+  });
 }
 
 /** Inventory of one asset, smallest units. */
 export type AssetInventory = {
-  /** Spendable and promised to nobody. */
+  /** Spendable, promised to nobody, and not kept. */
   readonly available: bigint;
   readonly reserved: bigint;
   readonly locked: bigint;
-  /** Deposits that are not deep enough. */
+  /** Deposits that are not deep enough, and own change at the end of too long a chain. */
   readonly pending: bigint;
+  /** L-BTC kept for the fees of refunds. */
+  readonly kept: bigint;
 };
+
+const NOTHING: AssetInventory = { available: 0n, reserved: 0n, locked: 0n, pending: 0n, kept: 0n };
 
 /** Inventory per asset the wallet holds or swaps tie up. */
 export function inventory(ctx: EngineContext, tip: BlockHeight): Map<AssetId, AssetInventory> {
   const reservedKeys = reservedCoins(ctx.store);
   const spendable = new Set(spendableCoins(ctx, tip).map((coin) => outpointKey(coin.outpoint)));
   const result = new Map<AssetId, AssetInventory>();
-  const empty: AssetInventory = { available: 0n, reserved: 0n, locked: 0n, pending: 0n };
   for (const coin of ctx.wallet.coins()) {
     const key = outpointKey(coin.outpoint);
     if (reservedKeys.has(key)) continue;
-    const old = result.get(coin.assetId) ?? empty;
+    const old = result.get(coin.assetId) ?? NOTHING;
     result.set(
       coin.assetId,
       spendable.has(key)
@@ -49,9 +53,18 @@ export function inventory(ctx: EngineContext, tip: BlockHeight): Map<AssetId, As
     );
   }
   for (const [asset, tied] of tiedUp(ctx.store, ctx.policyAsset)) {
-    const old = result.get(asset) ?? empty;
+    const old = result.get(asset) ?? NOTHING;
     const available = old.available > tied.reserved ? old.available - tied.reserved : 0n;
     result.set(asset, { ...old, available, reserved: tied.reserved, locked: tied.locked });
   }
+  const lbtc = result.get(ctx.policyAsset);
+  if (lbtc !== undefined) result.set(ctx.policyAsset, keepFees(ctx, lbtc));
   return result;
+}
+
+/** Every swap that may need a refund, and the next one, keeps L-BTC for its fee in the wallet. */
+function keepFees(ctx: EngineContext, lbtc: AssetInventory): AssetInventory {
+  const wanted = ctx.feeReserveSatPerSwap * BigInt(countInflight(ctx.store) + 1);
+  const kept = wanted < lbtc.available ? wanted : lbtc.available;
+  return { ...lbtc, available: lbtc.available - kept, kept };
 }

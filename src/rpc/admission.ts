@@ -1,12 +1,13 @@
 /** Who may start a swap: every refusal that comes before anything is stored. */
 import type { z } from 'zod';
 
+import { openUnpaidLimit } from '../core/quota.js';
 import { verifyClaimProof } from '../core/terms.js';
 import type { BlockHeight, Pubkey } from '../core/units.js';
 import { inventory } from '../engine/inventory.js';
 import { SwapError } from '../errors.js';
 import { findQuote, isQuoteUsed, type Quote } from '../store/quotes.js';
-import { countInflight, countOpenUnpaid, unpaidAmounts } from '../store/swaps.js';
+import { countInflight, countOpenUnpaid, unpaidAmounts } from '../store/quotas.js';
 import type { RpcContext } from './context.js';
 import { currentOffers } from './offers.js';
 import type { createSwapSchema } from './parse.js';
@@ -68,11 +69,13 @@ export async function requireInboundCapacity(ctx: RpcContext, quote: Quote): Pro
 
 export function requireQuota(ctx: RpcContext, principal: string): void {
   const { maxOpenUnpaidPerPrincipal, maxInflightSwaps } = ctx.limits;
-  const open = countOpenUnpaid(ctx.store, principal);
-  if (open >= maxOpenUnpaidPerPrincipal) {
+  const { open, expired } = countOpenUnpaid(ctx.store, principal);
+  const allowed = openUnpaidLimit({ configured: maxOpenUnpaidPerPrincipal, expired });
+  if (open >= allowed) {
+    const found = expired === 0 ? `${open} unpaid swaps` : `${open} unpaid swaps, ${expired} of them expired`;
     throw new SwapError(
       'too_many_open_swaps',
-      `you have ${open} unpaid swaps, at most ${maxOpenUnpaidPerPrincipal} are allowed until they are paid or refunded`,
+      `you have ${found}, at most ${allowed} are allowed until they are paid or refunded`,
     );
   }
   const inflight = countInflight(ctx.store);
@@ -87,7 +90,7 @@ export function requireQuota(ctx: RpcContext, principal: string): void {
 /** Unpaid swaps lock coins for days: nobody, and not everybody together, may lock more than a share of an asset. */
 export function requireShare(ctx: RpcContext, quote: Quote, tip: BlockHeight): void {
   const stock = inventory(ctx, tip).get(quote.assetId);
-  const total = (stock?.available ?? 0n) + (stock?.reserved ?? 0n) + (stock?.locked ?? 0n);
+  const total = (stock?.available ?? 0n) + (stock?.kept ?? 0n) + (stock?.reserved ?? 0n) + (stock?.locked ?? 0n);
   const unpaid = unpaidAmounts(ctx.store, quote.assetId, quote.principal);
   const { maxAssetSharePerPrincipalPpm, maxAssetSharePpm } = ctx.limits;
   const shares: readonly [who: string, amount: bigint, ppm: number][] = [

@@ -37,14 +37,21 @@ export async function sellerNodeId(ctx: RpcContext): Promise<Pubkey> {
   return (ctx.health.node ?? (await ctx.lightning.getInfo())).nodeId;
 }
 
-/** @throws SwapError `paused`, `degraded` or `chain_unavailable` while no new business is accepted. */
+/**
+ * @throws SwapError `paused`, `read_only`, `fenced`, `degraded`, `chain_unavailable` or `lightning_unavailable` while no
+ *   new business is accepted.
+ */
 export function requireOpenForBusiness(ctx: RpcContext): { readonly tip: BlockHeight } {
   const pause = findPause(ctx.store);
   if (pause !== undefined) throw new SwapError('paused', 'the seller takes no new swaps right now');
   if (ctx.store.isReadOnly) throw new SwapError('read_only', 'the seller cannot store new swaps right now');
+  if (ctx.health.fence !== undefined)
+    throw new SwapError('fenced', 'the seller has to check its records before it takes new swaps');
   if (ctx.health.degradedReason !== undefined)
     throw new SwapError('degraded', `the seller's view of the chain is not safe: ${ctx.health.degradedReason}`);
   if (ctx.health.tip === undefined) throw new SwapError('chain_unavailable', 'the seller has no view of the chain yet');
+  if (ctx.health.lightningProblem !== undefined)
+    throw new SwapError('lightning_unavailable', "the seller's Lightning node is not ready; try again");
   return { tip: ctx.health.tip.height };
 }
 

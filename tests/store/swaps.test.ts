@@ -5,8 +5,6 @@ import { assetAmount, sat, unixSecs, type PaymentHash, type SwapId } from '../..
 import type { Store } from '../../src/store/db.js';
 import { insertQuote } from '../../src/store/quotes.js';
 import {
-  countInflight,
-  countOpenUnpaid,
   findRequest,
   findSwap,
   insertRequest,
@@ -17,7 +15,6 @@ import {
   openSwapIds,
   swapIdOfHash,
   tiedUp,
-  unpaidAmounts,
 } from '../../src/store/swaps.js';
 import { allPaths, GOLD, intent, LBTC, pathTo, START, type Intent } from '../support/swapFixtures.js';
 import { insertNew, nthIntent, quoteFor, rawSql, tempStore, type TempStore } from '../support/tempStore.js';
@@ -208,46 +205,6 @@ describe('what swaps tie up', () => {
   });
   it('is nothing without swaps', () => {
     expect(tiedUp(store, LBTC).size).toBe(0);
-  });
-});
-
-describe('the quota', () => {
-  it('counts every swap that is neither paid nor final, for its own buyer', () => {
-    const counted = PATHS.filter(({ end }) => {
-      const isFinal = ['CLAIMED', 'REFUNDED', 'FAILED', 'OWED'].includes(end.state);
-      return !isFinal && !['SETTLING', 'SETTLED'].includes(end.payment);
-    }).length;
-    storeAll();
-    stored(200, [], { principal: 'bob' });
-    expect([countOpenUnpaid(store, 'alice'), countOpenUnpaid(store, 'bob'), countOpenUnpaid(store, 'eve')]).toEqual([
-      counted,
-      1,
-      0,
-    ]);
-  });
-  it('keeps counting an unpaid swap until its refund is final', () => {
-    const counts = (['FUNDED', 'REFUND_SEEN', 'REFUNDED'] as const).map((state, n) => {
-      stored(n, pathTo(state, 'CANCELED'), { principal: state });
-      return countOpenUnpaid(store, state);
-    });
-    expect(counts).toEqual([1, 1, 0]);
-  });
-  it('adds up the amounts of one asset, of its own buyer and of all, until they are paid or final', () => {
-    stored(1, []);
-    stored(2, pathTo('FUNDED', 'CANCELED'), { principal: 'bob' });
-    stored(3, [], { assetId: LBTC });
-    stored(4, pathTo('FUNDED', 'SETTLING'));
-    stored(5, pathTo('REFUNDED', 'CANCELED'));
-    expect(unpaidAmounts(store, GOLD, 'alice')).toEqual({ all: 500n, own: 250n });
-    expect(unpaidAmounts(store, GOLD, 'eve')).toEqual({ all: 500n, own: 0n });
-    expect(unpaidAmounts(store, LBTC, 'alice')).toEqual({ all: 250n, own: 250n });
-  });
-  it('of all buyers together does not count a paid swap that nobody claims', () => {
-    stored(1, pathTo('FUNDED', 'SETTLED'));
-    stored(2, pathTo('FUNDED', 'SETTLING'));
-    stored(3, pathTo('FUNDED', 'OPEN'), { principal: 'bob' });
-    stored(4, pathTo('CLAIMED', 'SETTLED'));
-    expect(countInflight(store)).toBe(2);
   });
 });
 

@@ -6,10 +6,11 @@ import { fileURLToPath } from 'node:url';
 
 import { CompiledQuery, type Compilable } from 'kysely';
 
+import type { Swap, SwapEvent } from '../../src/core/swap.js';
 import { unixSecs } from '../../src/core/units.js';
 import { Store } from '../../src/store/db.js';
 import { insertQuote, type Quote } from '../../src/store/quotes.js';
-import { insertSwap } from '../../src/store/swaps.js';
+import { insertSwap, moveSwap } from '../../src/store/swaps.js';
 import { intent, START, type Intent } from './swapFixtures.js';
 
 export const MIGRATIONS = fileURLToPath(new URL('../../migrations/swapd', import.meta.url));
@@ -77,4 +78,21 @@ export function nthIntent(n: number, over: Partial<Intent> = {}): Intent {
     keyIndex: 100 + n,
     ...over,
   };
+}
+
+/** Every funding has a txid of its own, like in the database. */
+const withOwnFunding = (event: SwapEvent, byte: string): SwapEvent =>
+  event.kind === 'funding_signed'
+    ? { ...event, funding: { ...event.funding, fundingTxid: byte.repeat(32) as typeof event.funding.fundingTxid } }
+    : event;
+
+/** Stores the nth swap and moves it along, in one commit. */
+export function storeMoved(store: Store, n: number, events: readonly SwapEvent[], over: Partial<Intent> = {}): Swap {
+  const byte = n.toString(16).padStart(2, '0');
+  return store.tx(() =>
+    events.reduce<Swap>(
+      (swap, event) => moveSwap(store, swap, withOwnFunding(event, byte), unixSecs(START + n)),
+      insertNew(store, nthIntent(n, over)),
+    ),
+  );
 }

@@ -7,7 +7,7 @@ import { EventEmitter } from 'node:events';
 import type { Zkp } from '../../../src/core/blind.js';
 import { preimageFor, refundKey, seedFromMnemonic } from '../../../src/core/keys.js';
 import { LIQUID_NETWORKS } from '../../../src/core/network.js';
-import { blockHash, blockHeight, satPerKvb, unixSecs } from '../../../src/core/units.js';
+import { blockHash, blockHeight, sat, satPerKvb, unixSecs } from '../../../src/core/units.js';
 import type { EngineContext } from '../../../src/engine/context.js';
 import { openGeneration } from '../../../src/engine/generation.js';
 import { createMutex } from '../../../src/engine/mutex.js';
@@ -108,10 +108,18 @@ export function engineContext(temp: TempStore, over: Partial<EngineContext> = {}
     serversNeeded: 1,
     bundleDir: temp.dir,
     feerateCeiling: satPerKvb(2_000n),
+    feeReserveSatPerSwap: sat(0n),
     now: () => unixSecs(START + 60),
     log: createLogger('test', 'silent'),
     walletSection: createMutex(),
-    health: { tip: undefined, degradedReason: undefined, node: undefined, lightningProblem: undefined, fence: undefined, alarms: [] },
+    health: {
+      tip: undefined,
+      degradedReason: undefined,
+      node: undefined,
+      lightningProblem: undefined,
+      fence: undefined,
+      alarms: [],
+    },
     strangers: new Set(),
     changes: new EventEmitter(),
     ...over,
@@ -147,6 +155,7 @@ export function rpcContext(temp: TempStore, over: Partial<RpcContext> = {}): Rpc
       maxAssetSharePerPrincipalPpm: 500_000,
       maxAssetSharePpm: 800_000,
       createPerMinute: 2,
+      maxStreamsPerPrincipal: 3,
     },
     version: '0.0.0',
     startedAt: START,

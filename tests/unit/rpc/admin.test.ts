@@ -44,7 +44,14 @@ beforeEach(() => {
   ctx = rpcContext(temp, {
     wallet: walletOf([coin(0, GOLD, 1_000n), coin(1, LBTC, 5_000n), coin(2, GOLD, 70n, 0)]),
     lightning: nodeOf({ inboundCapacityMsat: () => Promise.resolve(msat(9n)) }),
-    health: { tip: TIP, degradedReason: undefined, node: NODE, lightningProblem: undefined, alarms: [] },
+    health: {
+      tip: TIP,
+      degradedReason: undefined,
+      node: NODE,
+      lightningProblem: undefined,
+      fence: undefined,
+      alarms: [],
+    },
   });
 });
 afterEach(() => {

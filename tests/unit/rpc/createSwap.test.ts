@@ -61,7 +61,14 @@ beforeEach(() => {
       getInfo: () => Promise.resolve(NODE),
       inboundCapacityMsat: () => Promise.resolve(msat(10n ** 12n)),
     }),
-    health: { tip: TIP, degradedReason: undefined, node: NODE, lightningProblem: undefined, alarms: [] },
+    health: {
+      tip: TIP,
+      degradedReason: undefined,
+      node: NODE,
+      lightningProblem: undefined,
+      fence: undefined,
+      alarms: [],
+    },
   });
 });
 afterEach(() => {
