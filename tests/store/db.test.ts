@@ -69,14 +69,6 @@ describe('an opened database', () => {
     insertQuote(store, quoteFor(intent, { priceMsat }));
     expect(findQuote(store, 'alice', intent.quoteId)?.priceMsat).toBe(9_007_199_254_740_993n);
   });
-  it('copies itself while it is in use', async () => {
-    using temp = tempStore();
-    insertNew(temp.store);
-    const dir = newDir();
-    await temp.store.backup(join(dir, 'swapd.db'));
-    using copy = open(dir);
-    expect(findSwap(copy, intent.id)).toEqual(intent);
-  });
 });
 
 describe('a transaction', () => {
