@@ -13,18 +13,19 @@ import { Command } from 'commander';
 import { loadConfig, readOrCreateSecretFile } from './config.js';
 import { preimageFor, refundKey, seedFromMnemonic } from './core/keys.js';
 import { LIQUID_NETWORKS } from './core/network.js';
-import { satPerKvb, unixSecs } from './core/units.js';
+import { sat, satPerKvb, unixSecs } from './core/units.js';
 import { backupTo } from './engine/backup.js';
 import { sweepChain, watchChain } from './engine/chainWatcher.js';
 import type { EngineContext } from './engine/context.js';
 import { checkNode, followInvoices } from './engine/lightningWatcher.js';
 import { loop } from './engine/loop.js';
+import { openGeneration } from './engine/generation.js';
 import { createMutex } from './engine/mutex.js';
 import { createReconciler, type Reconciler } from './engine/reconcile.js';
 import { errorChain, SwapError } from './errors.js';
 import { connectLnnoded } from './lightning/lnnoded.js';
 import { startBlindingWorker } from './liquid/blinding.js';
-import { connectElectrum } from './liquid/electrum.js';
+import { connectElectrumGroup } from './liquid/electrumGroup.js';
 import { openWallet } from './liquid/wallet.js';
 import { createMnemonicFile, readMnemonicFile } from './liquid/walletFile.js';
 import { loadZkp } from './liquid/zkp.js';
@@ -80,7 +81,7 @@ async function wire(config: SwapdConfig, checked: CheckedConfig, log: Logger) {
   const { genesis, policyAsset } = LIQUID_NETWORKS[network];
   const store = openStore(config);
   const seed = seedFromMnemonic(openMnemonic(config.wallet.mnemonic_file, log));
-  const chain = connectElectrum({
+  const chain = connectElectrumGroup({
     servers: config.electrum.servers,
     log,
     expectedGenesis: genesis,
@@ -125,13 +126,16 @@ async function wire(config: SwapdConfig, checked: CheckedConfig, log: Logger) {
     genesis,
     policyAsset,
     labelPrefix: `ln-liquid-swap/${fingerprint}/`,
+    generation: openGeneration(store, config.database.bundle_dir),
+    serversNeeded: network === 'liquidv1' && !config.electrum.trust_single_electrum ? 2 : 1,
     bundleDir: config.database.bundle_dir,
     feerateCeiling: satPerKvb(BigInt(config.limits.feerate_ceiling_sat_per_kvb)),
+    feeReserveSatPerSwap: sat(BigInt(config.limits.fee_reserve_sats_per_open_swap)),
     now: () => unixSecs(Math.floor(Date.now() / 1000)),
     log,
     walletSection: createMutex(),
     strangers: new Set(),
-    health: { tip: undefined, degradedReason: 'starting', node: undefined, lightningProblem: 'starting', alarms: [] },
+    health: { tip: undefined, degradedReason: 'starting', node: undefined, lightningProblem: 'starting', fence: undefined, alarms: [] },
     changes: new EventEmitter(),
   };
   ctx.changes.setMaxListeners(0);
@@ -159,6 +163,7 @@ function rpcContext(
       maxAssetSharePerPrincipalPpm: limits.max_asset_share_per_principal_ppm,
       maxAssetSharePpm: limits.max_asset_share_ppm,
       createPerMinute: limits.create_per_minute,
+      maxStreamsPerPrincipal: limits.max_streams_per_principal,
     },
     version: VERSION,
     startedAt: ctx.now(),
