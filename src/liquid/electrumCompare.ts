@@ -17,8 +17,8 @@ const INDEX_LAG_BLOCKS = 1;
 type Listed = { readonly view: HistoryView; readonly height: number | undefined };
 
 /**
- * All transactions that any server shows, so that no server alone can withhold a spend. Confirmed is only what every
- * server that has the block shows in it; anything else counts as unconfirmed.
+ * All transactions that any server shows, so that no server alone can withhold a spend. Confirmed is only what every server
+ * shows in the same block; anything else counts as unconfirmed.
  */
 export function mergeHistories(views: readonly HistoryView[]): HistoryEntry[] {
   const merged = [...listings(views)].map(([txid, listed]) => ({ txid, height: agreedHeight(listed) }));
@@ -58,16 +58,17 @@ function listings(views: readonly HistoryView[]): Map<Txid, Listed[]> {
 }
 
 /**
- * A block counts once every server that has it shows the transaction in it. A height that no tip reaches is a lie, or news
- * that the tip has still to catch up with.
+ * The height that every server names. It is not enough that those agree which have the block: a liar that is one block
+ * ahead would then confirm alone. A height that no tip reaches is a lie, or news that the tip has still to catch up with.
  */
 function agreedHeight(listed: readonly Listed[]): number {
   const named = listed.flatMap(({ height }) => (height === undefined ? [] : [height]));
-  const confirmed = named.find((height) => {
-    const reaching = listed.filter(({ view }) => view.tipAfter >= height);
-    return height > 0 && reaching.length > 0 && reaching.every((other) => other.height === height);
-  });
-  return confirmed ?? (named.every((height) => height === -1) ? -1 : 0);
+  const [first = 0] = named;
+  if (first > 0) {
+    const isAgreed = listed.every(({ height }) => height === first);
+    return isAgreed && listed.some(({ view }) => view.tipAfter >= first) ? first : 0;
+  }
+  return named.every((height) => height === -1) ? -1 : 0;
 }
 
 /** Confirmed ones first, in the order of their blocks. */
