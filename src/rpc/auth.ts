@@ -43,9 +43,13 @@ function answerBy(call: CallContext): number {
   return Math.min(wanted, now + MAX_BLOCK_MS);
 }
 
-/** Adds principal and deadline to the call, and limits how often a principal calls. */
+/** Calls that stay open: streams, and CreateSwap while it waits for the funding. */
+const LASTING = /\/(WatchSwap|CreateSwap)$/;
+
+/** Adds principal and deadline to the call, and limits how often a principal calls and how many calls it keeps open. */
 export function buyerMiddleware(ctx: RpcContext, mode: AuthMode): ServerMiddleware<Omit<BuyerCall, keyof CallContext>> {
   const recent = new Map<string, number[]>();
+  const open = new Map<string, number>();
   return async function* authenticate(call, context) {
     const principal = principalOf(ctx, context, mode);
     const isCreating = /\/Create(Swap|Quote)$/.test(call.method.path);
@@ -54,7 +58,35 @@ export function buyerMiddleware(ctx: RpcContext, mode: AuthMode): ServerMiddlewa
       isCreating ? `${principal} ${call.method.path}` : principal,
       isCreating ? ctx.limits.createPerMinute : MAX_READS_PER_MINUTE,
     );
-    return yield* call.next(call.request, { ...context, principal, answerBy: answerBy(context) });
+    const release = LASTING.test(call.method.path)
+      ? takePlace(open, principal, ctx.limits.maxStreamsPerPrincipal)
+      : undefined;
+    try {
+      return yield* call.next(call.request, { ...context, principal, answerBy: answerBy(context) });
+    } finally {
+      release?.();
+    }
+  };
+}
+
+/**
+ * Counts a call of the principal as open.
+ *
+ * @returns what ends it.
+ * @throws SwapError `rate_limited`.
+ */
+function takePlace(open: Map<string, number>, principal: string, limit: number): () => void {
+  const count = open.get(principal) ?? 0;
+  if (count >= limit)
+    throw new SwapError(
+      'rate_limited',
+      `expected at most ${limit} open WatchSwap and CreateSwap calls; end one of them`,
+    );
+  open.set(principal, count + 1);
+  return () => {
+    const left = (open.get(principal) ?? 1) - 1;
+    if (left > 0) open.set(principal, left);
+    else open.delete(principal);
   };
 }
 

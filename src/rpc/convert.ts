@@ -50,14 +50,18 @@ const PAYMENT = {
   CANCELED: PaymentStatus.CANCELED,
 } as const satisfies Record<Payment, PaymentStatus>;
 
-/** The swap as its buyer sees it. The chain part is left at zero if the server does not answer. */
-export async function toSwapMessage(ctx: RpcContext, swap: Swap): Promise<SwapMessage> {
+/**
+ * The swap as its buyer sees it.
+ *
+ * @param knownConfs depth of the funding to show if the server does not answer.
+ */
+export async function toSwapMessage(ctx: RpcContext, swap: Swap, knownConfs = 0): Promise<SwapMessage> {
   const tip = await ctx.chain.tip().catch(() => ctx.health.tip);
   const htlc = isFunded(swap) && tip !== undefined ? await shownHtlc(ctx, swap, tip) : undefined;
   return {
     ...identity(swap),
     ...progress(swap, { tip: tip?.height, now: ctx.now() }),
-    ...fundingPart(ctx, swap, htlc),
+    ...fundingPart(ctx, swap, htlc?.confs ?? knownConfs),
     bolt11: isInvoiceVisible(swap) && 'bolt11' in swap ? swap.bolt11 : '',
     preimage: swap.isPreimageReleased ? Buffer.from(ctx.keys.preimageFor(swap.id)) : NO_BYTES,
   };
@@ -100,7 +104,7 @@ function identity(swap: Swap) {
   };
 }
 
-function fundingPart(ctx: RpcContext, swap: Swap, htlc: HtlcReport | undefined) {
+function fundingPart(ctx: RpcContext, swap: Swap, fundingConfs: number) {
   const own = isFunded(swap) ? findSwapTx(ctx.store, swap.id, 'funding') : undefined;
   if (!isFunded(swap) || own === undefined) {
     return {
@@ -125,7 +129,7 @@ function fundingPart(ctx: RpcContext, swap: Swap, htlc: HtlcReport | undefined) 
       assetId: reversedBytes(each.assetId),
       value: each.value,
     })),
-    fundingConfs: htlc?.confs ?? 0,
+    fundingConfs,
     claimTxid: 'claimTxid' in swap ? reversedBytes(swap.claimTxid) : NO_BYTES,
     refundTxid: 'refundTxid' in swap ? reversedBytes(swap.refundTxid) : NO_BYTES,
   };

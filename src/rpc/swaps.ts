@@ -25,7 +25,10 @@ export async function getSwap(
   return { swap: await toSwapMessage(ctx, ownSwap(ctx, swapId, call.principal)) };
 }
 
-/** The present state, then every change of the swap or of its funding's depth. Ends after a final state. */
+/**
+ * The present state, then every change of the swap or of its funding's depth. Ends after a final state. A server that is
+ * silent for a moment is no change: the depth stays what it was.
+ */
 export async function* watchSwap(
   ctx: RpcContext,
   request: WatchSwapRequest,
@@ -35,7 +38,7 @@ export async function* watchSwap(
   ownSwap(ctx, swapId, call.principal);
   let shown: SwapMessage | undefined;
   for await (const swap of swapStates(ctx, swapId, call.signal)) {
-    const message = await toSwapMessage(ctx, swap);
+    const message = await toSwapMessage(ctx, swap, shown?.fundingConfs);
     if (message.version !== shown?.version || message.fundingConfs !== shown.fundingConfs) yield { swap: message };
     shown = message;
     if (isFinalState(swap.state)) return;

@@ -154,8 +154,3 @@ export function reservedCoins(store: Store): ReadonlySet<string> {
   const rows = store.all(store.q.selectFrom('utxo_reservations').select(['txid', 'vout']));
   return new Set(rows.map((row) => outpointKey({ txid: txid(row.txid), vout: toSafeNumber(row.vout) })));
 }
-
-/** True if the transaction is one of ours: its change may be spent before it confirms. */
-export function isOwnTx(store: Store, id: Txid): boolean {
-  return store.first(store.q.selectFrom('txs').select('tx_id').where('txid', '=', id)) !== undefined;
-}

@@ -1,15 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-import { outpoint, sat, txid, unixSecs } from '../../src/core/units.js';
+import { blockHeight, outpoint, sat, txid, unixSecs } from '../../src/core/units.js';
 import type { Store } from '../../src/store/db.js';
 import {
   findRequestTx,
   findSwapTx,
   insertTx,
-  isOwnTx,
-  markSwapTxsFinal,
+  closeRefunds,
   markTxFinal,
-  pendingWalletTxs,
+  pendingTxs,
   reservedCoins,
   type NewTx,
 } from '../../src/store/txs.js';
@@ -36,6 +35,7 @@ const funding: NewTx = {
   txid: FUNDING_TXID,
   raw: Buffer.from('c0ffee', 'hex'),
   feeSat: sat(250n),
+  signedHeight: blockHeight(1_000),
   walletInputs: [COIN, outpoint('aa'.repeat(32), 4)],
 };
 const withdrawal: NewTx = {
@@ -46,6 +46,7 @@ const withdrawal: NewTx = {
   txid: txid('dd'.repeat(32)),
   raw: Buffer.from('dd', 'hex'),
   feeSat: sat(30n),
+  signedHeight: blockHeight(1_000),
   walletInputs: [outpoint('bb'.repeat(32), 0)],
 };
 
@@ -62,10 +63,9 @@ describe('a transaction of ours', () => {
       feeSat: 250n,
       createdAt: NOW,
       bodyHash: undefined,
+      signedHeight: 1_000,
     });
     expect(findSwapTx(store, intent.id, 'refund')).toBeUndefined();
-    expect(isOwnTx(store, FUNDING_TXID)).toBe(true);
-    expect(isOwnTx(store, COIN.txid)).toBe(false);
     expect([...reservedCoins(store)].sort()).toEqual([`${COIN.txid}:3`, `${COIN.txid}:4`]);
   });
   it('that spends a reserved coin is refused whole', () => {

@@ -71,7 +71,9 @@ describe("swapd's configuration", () => {
         max_asset_share_per_principal_ppm: 50_000,
         max_asset_share_ppm: 300_000,
         create_per_minute: 30,
+        max_streams_per_principal: 20,
         feerate_ceiling_sat_per_kvb: 2_000,
+        fee_reserve_sats_per_open_swap: 400,
       },
       log: { level: 'info' },
     });
@@ -205,12 +207,37 @@ describe("swapd's configuration", () => {
       'limits.max_asset_share_ppm: expected 1..1000000, found 0',
     ],
     [
+      'no stream at all',
+      { limits: { max_streams_per_principal: 0 } },
+      'limits.max_streams_per_principal: expected at least 1, found 0',
+    ],
+    [
+      'a reserve below nothing',
+      { limits: { fee_reserve_sats_per_open_swap: -1 } },
+      'limits.fee_reserve_sats_per_open_swap: expected at least 0, found -1',
+    ],
+    [
+      'a reserve beyond reason',
+      { limits: { fee_reserve_sats_per_open_swap: 1_000_001 } },
+      'limits.fee_reserve_sats_per_open_swap: expected at most 1000000',
+    ],
+    [
       'a ceiling below the relay fee',
       { limits: { feerate_ceiling_sat_per_kvb: 99 } },
       'limits.feerate_ceiling_sat_per_kvb: expected at least 100',
     ],
   ])('refuses %s', (_name, over, problem) => {
     expect(() => read(over)).toThrow(refusal(problem, 'bad_config'));
+  });
+  it('lists every wrong limit at once', () => {
+    const limits = {
+      max_inflight_swaps: 0,
+      max_asset_share_ppm: 2e6,
+      create_per_minute: -1,
+      max_streams_per_principal: 0.5,
+    };
+    const load = (): unknown => read({ limits });
+    for (const key of Object.keys(limits)) expect(load).toThrow(refusal(`limits.${key}: expected`, 'bad_config'));
   });
 });
 

@@ -8,6 +8,7 @@ import { adminMiddleware, buyerMiddleware, tokenHash, type AuthMode } from '../.
 import type { RpcContext } from '../../../src/rpc/context.js';
 import { errorMiddleware } from '../../../src/rpc/status.js';
 import { deletePrincipal, savePrincipal } from '../../../src/store/meta.js';
+import { eventually } from '../../support/eventually.js';
 import { START } from '../../support/swapFixtures.js';
 import { rawSql, tempStore, type TempStore } from '../../support/tempStore.js';
 import { rpcContext } from '../engine/testContext.js';
@@ -64,6 +65,13 @@ async function serve(mode: AuthMode | 'admin') {
         callers.push(call.principal);
         return Promise.resolve(offers);
       },
+      watchSwap: async function* (_request, call) {
+        callers.push(call.principal);
+        yield {};
+        await new Promise((resolve) => {
+          call.signal.addEventListener('abort', resolve);
+        });
+      },
     });
   }
   const port = await base.listen('127.0.0.1:0');
@@ -110,6 +118,26 @@ describe('a buyer', () => {
     await client.createQuote({}, bearer('alice'));
     await expect(client.createQuote({}, bearer('alice'))).rejects.toThrow('RESOURCE_EXHAUSTED');
     await client.createQuote({}, bearer('bob'));
+  });
+  it('keeps three streams open at most, each buyer for itself, and may open another when one ends', async () => {
+    for (const name of ['alice', 'bob']) savePrincipal(ctx.store, name, tokenHash(name), unixSecs(START));
+    const client = await serve('tokens');
+    const open = async (name: string): Promise<() => void> => {
+      const stop = new AbortController();
+      const stream = client.watchSwap({}, { ...bearer(name), signal: stop.signal });
+      await stream[Symbol.asyncIterator]().next();
+      return () => {
+        stop.abort();
+      };
+    };
+    const [close] = [await open('alice'), await open('alice'), await open('alice')];
+    await expect(open('alice')).rejects.toThrow('expected at most 3 open WatchSwap and CreateSwap calls');
+    await expect(client.createSwap({}, bearer('alice'))).rejects.toThrow('RESOURCE_EXHAUSTED');
+    await open('bob');
+    close();
+    await eventually('a place that is free again', () => open('alice').catch(() => undefined));
+    await expect(open('alice')).rejects.toThrow('RESOURCE_EXHAUSTED');
+    server.forceShutdown();
   });
   it('has no token in the database, only its hash', () => {
     savePrincipal(ctx.store, 'alice', tokenHash('secret'), unixSecs(START));

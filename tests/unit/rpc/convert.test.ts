@@ -38,6 +38,7 @@ beforeEach(() => {
       txid: FUNDING_TXID,
       raw: RAW,
       feeSat: intent.feeSubsidySat,
+      signedHeight: TIP.height,
       walletInputs: [],
     },
     unixSecs(START),

@@ -11,11 +11,14 @@ import {
   outpoint,
   quoteId,
   reversedBytes,
+  sat,
   satPerKvb,
   unixSecs,
   type AssetId,
 } from '../../../src/core/units.js';
 import { CreateSwapRequest, type Swap as SwapMessage } from '../../../src/gen/ln_liquid_swap/v1/swap.js';
+import { SwapError } from '../../../src/errors.js';
+import type { HistoryEntry } from '../../../src/liquid/chain.js';
 import type { Coin } from '../../../src/liquid/wallet.js';
 import type { BuyerCall, RpcContext } from '../../../src/rpc/context.js';
 import { createSwap } from '../../../src/rpc/createSwap.js';
@@ -23,9 +26,11 @@ import { createQuote, getQuote, listOffers } from '../../../src/rpc/quotes.js';
 import { getSwap, watchSwap } from '../../../src/rpc/swaps.js';
 import { savePause } from '../../../src/store/meta.js';
 import { saveOfferChange } from '../../../src/store/quotes.js';
-import { findSwap, moveSwap } from '../../../src/store/swaps.js';
-import { GOLD, LBTC, START } from '../../support/swapFixtures.js';
-import { rawSql, tempStore, type TempStore } from '../../support/tempStore.js';
+import { findSwap, listSwaps, moveSwap } from '../../../src/store/swaps.js';
+import { insertTx } from '../../../src/store/txs.js';
+import { eventually } from '../../support/eventually.js';
+import { FUNDING_TXID, GOLD, LBTC, pathTo, REFUND_TXID, START } from '../../support/swapFixtures.js';
+import { rawSql, storeMoved, tempStore, type TempStore } from '../../support/tempStore.js';
 import { keyOf, refusal } from '../core/zkp.js';
 import { chainOf, nodeOf, rpcContext, TIP, walletOf } from '../engine/testContext.js';
 
@@ -147,6 +152,22 @@ describe('a quote', () => {
       'chain_unavailable',
     ],
     [
+      'while the database may be an old copy',
+      () => {
+        ctx.health.fence = 'an unknown bundle';
+      },
+      100n,
+      'fenced',
+    ],
+    [
+      'while the Lightning node is away',
+      () => {
+        ctx.health.lightningProblem = 'no answer';
+      },
+      100n,
+      'lightning_unavailable',
+    ],
+    [
       'what is not there',
       () => {
         ctx = { ...ctx, wallet: walletOf([coin(0, GOLD, 99n), coin(1, LBTC, 10_000n)]) };
@@ -158,6 +179,15 @@ describe('a quote', () => {
       'without L-BTC for the subsidy',
       () => {
         ctx = { ...ctx, wallet: walletOf([coin(0, GOLD, 100n), coin(1, LBTC, 999n)]) };
+      },
+      100n,
+      'insufficient_inventory',
+    ],
+    [
+      'with L-BTC for the subsidy, but none for the fee of a refund',
+      () => {
+        const wallet = walletOf([coin(0, GOLD, 100n), coin(1, LBTC, 1_399n)]);
+        ctx = { ...ctx, wallet, feeReserveSatPerSwap: sat(400n) };
       },
       100n,
       'insufficient_inventory',
@@ -303,6 +333,30 @@ describe('who may start how much', () => {
     await expect(swapFor(10n)).rejects.toThrow(refusal('you have 2 unpaid swaps', 'too_many_open_swaps'));
     await swapFor(10n, as('bob'));
   });
+  it('a buyer that let a swap expire has one more besides it, until it is refunded', async () => {
+    ctx = { ...ctx, limits: { ...ctx.limits, maxOpenUnpaidPerPrincipal: 4 } };
+    storeMoved(ctx.store, 1, pathTo('FUNDED', 'CANCELED'));
+    await swapFor(10n);
+    await expect(swapFor(10n)).rejects.toThrow(
+      refusal('you have 2 unpaid swaps, 1 of them expired, at most 2', 'too_many_open_swaps'),
+    );
+    await swapFor(10n, as('bob'));
+    const expired = listSwaps(ctx.store, { limit: 1, states: ['FUNDED'] });
+    for (const swap of expired) {
+      const seen = moveSwap(ctx.store, swap, { kind: 'refund_seen', txid: REFUND_TXID }, unixSecs(NOW));
+      await expect(swapFor(10n)).rejects.toMatchObject({ code: 'too_many_open_swaps' });
+      moveSwap(ctx.store, seen, { kind: 'refund_final' }, unixSecs(NOW));
+    }
+    await swapFor(10n);
+  });
+  it('every open swap keeps the fee of its refund in the wallet', async () => {
+    const wallet = walletOf([coin(0, GOLD, 1_000n), coin(1, LBTC, 2_799n)]);
+    ctx = { ...ctx, wallet, feeReserveSatPerSwap: sat(400n) };
+    await swapFor(10n); // takes 1000 of it and keeps 400; the next one would need 1000 + 2 x 400
+    await expect(quoteOf(10n, as('bob'))).rejects.toThrow(
+      refusal('1000 needed, 999 for sale', 'insufficient_inventory'),
+    );
+  });
   it('all buyers together have four', async () => {
     for (const name of ['a', 'b', 'c', 'd']) await swapFor(10n, as(name));
     await expect(swapFor(10n, as('e'))).rejects.toThrow(
@@ -361,6 +415,58 @@ describe('GetSwap and WatchSwap', () => {
     }
     expect(seen).toEqual([0n, 1n, 3n]);
     expect(ctx.changes.listenerCount('swap')).toBe(0);
+  });
+  it('keep the depth that was shown while the server is silent, and tell a real fall', async () => {
+    const { swapId: id } = await swapFor(10n);
+    const stored = listSwaps(ctx.store, { limit: 1 })[0];
+    if (stored === undefined) throw new Error('expected the swap');
+    const signed = pathTo('FUNDED', 'OPEN').reduce(
+      (swap, event) => ctx.store.tx(() => moveSwap(ctx.store, swap, event, unixSecs(NOW))),
+      stored,
+    );
+    insertTx(
+      ctx.store,
+      {
+        swapId: signed.id,
+        kind: 'funding',
+        version: 1,
+        txid: FUNDING_TXID,
+        raw: Buffer.of(1),
+        feeSat: sat(1n),
+        signedHeight: TIP.height,
+        walletInputs: [],
+      },
+      unixSecs(NOW),
+    );
+    let height: number | undefined = TIP.height - 1;
+    let asked = 0;
+    const history = (): Promise<HistoryEntry[]> => {
+      asked += 1;
+      if (height === undefined) return Promise.reject(new SwapError('chain_unavailable', 'silent'));
+      return Promise.resolve([{ txid: FUNDING_TXID, height }]);
+    };
+    ctx = { ...ctx, chain: chainOf({ tip: () => Promise.resolve(TIP), history }) };
+    const block = async (next: number | undefined): Promise<void> => {
+      const before = asked;
+      height = next;
+      ctx.shownHtlcs.clear();
+      ctx.changes.emit('block');
+      await eventually('a look at the chain', () => asked > before);
+    };
+    const stream = watchSwap(ctx, { swapId: id }, alice);
+    const depth = async (): Promise<number | undefined> => {
+      const step: IteratorResult<{ swap: SwapMessage }, undefined> = await stream.next();
+      return step.value?.swap.fundingConfs;
+    };
+    const depths = [await depth()];
+    for (const next of [TIP.height - 2, 0]) {
+      const told = depth();
+      await block(undefined);
+      await block(next);
+      depths.push(await told);
+    }
+    expect(depths).toEqual([2, 3, 0]);
+    await stream.return(undefined);
   });
   it('end when the caller goes away', async () => {
     const swap = await swapFor(10n);
