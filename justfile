@@ -63,6 +63,10 @@ test-node24:
 demo:
     npm run -s demo
 
+# kills the seller at every failpoint of every path, then at random moments: minutes; the last line tells how it went
+crash-matrix: build
+    vitest run -c tests/crash/vitest.config.ts
+
 # figures as ratios against a baseline of the same run
 bench: build
     vitest bench --run -c tests/vitest.config.ts

@@ -1,0 +1,149 @@
+/** Kills the seller at random moments while several buyers trade at once, and judges after every round. */
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { errorChain } from '../../src/errors.js';
+import { readBooks } from './books.js';
+import { judge } from './judge.js';
+import type { CaseReport } from './matrix.js';
+import { readSwap } from './sellerDatabase.js';
+import { buy, drive, mineToEnd, mineToRefundHeight, mineUntil, openStage, swapOf, type Stage } from './stage.js';
+
+/** Moments of a kill, milliseconds after the seller was started: from its own start to all its work. */
+const MIN_LIFE_MS = 150;
+const MAX_LIFE_MS = 2_500;
+/** One swap in so many is never paid. */
+const UNPAID_ONE_IN = 4;
+/** Blocks after which nobody may pay a funding of this profile any more, and a margin. */
+const UNTIL_UNPAYABLE = 32;
+
+export type Random = () => number;
+
+/** Mulberry32: numbers in [0, 1) that a seed repeats. */
+export function seededRandom(seed: number): Random {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Kills again and again until it is stopped or so many kills were made. @returns how many, when it has stopped. */
+async function keepKilling(
+  { seller }: Stage,
+  options: { readonly random: Random; readonly most: number; readonly stop: AbortSignal },
+): Promise<number> {
+  const { random, most, stop } = options;
+  let kills = 0;
+  while (kills < most) {
+    const starts = seller.starts();
+    await delay(MIN_LIFE_MS + random() * (MAX_LIFE_MS - MIN_LIFE_MS));
+    if (stop.aborted) break;
+    seller.kill();
+    kills += 1;
+    while (seller.starts() === starts) await delay(5);
+  }
+  return kills;
+}
+
+/** All swaps of a round at once; the unpaid ones end after the others, for blocks are the same for all. */
+async function round(stage: Stage, options: { readonly swaps: number; readonly random: Random }): Promise<string[]> {
+  const wishes = Array.from({ length: options.swaps }, () => options.random() * UNPAID_ONE_IN >= 1);
+  const ids: string[] = [];
+  const buying = wishes.map(async (isPaying) => {
+    const record = await buy(stage);
+    const id = swapOf(record);
+    ids.push(id);
+    if (!isPaying) return id;
+    const { progress } = await drive(stage, record, 'claimed');
+    if (progress.step !== 'claimed') throw new Error(`a buyer ended ${progress.step}`);
+    return undefined;
+  });
+  const trading = Promise.all(buying);
+  let isTraded = false;
+  trading
+    .finally(() => {
+      isTraded = true;
+    })
+    .catch(() => undefined);
+  const isQuiet = (): boolean => isTraded && ids.length === wishes.length;
+  await Promise.all([trading, mineWhile(stage, ids, isQuiet)]);
+  const unpaid = (await trading).filter((id) => id !== undefined);
+  await endUnpaid(stage, unpaid);
+  await mineToEnd(stage, ids);
+  return ids;
+}
+
+async function mineWhile(stage: Stage, ids: readonly string[], isQuiet: () => boolean): Promise<void> {
+  while (!isQuiet()) await mineUntil(stage, [...ids], () => true);
+}
+
+async function endUnpaid(stage: Stage, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return;
+  await mineUntil(stage, ids, (swaps) => swaps.every(({ state }) => state === 'FUNDED'));
+  await stage.world.mine(UNTIL_UNPAYABLE);
+  await mineUntil(stage, ids, (swaps) => swaps.every(({ payment }) => payment === 'CANCELED'));
+  for (const id of ids) {
+    const swap = readSwap(stage.database, id);
+    if (swap !== undefined) await mineToRefundHeight(stage, swap);
+  }
+}
+
+/** Rounds of swaps under kills until so many kills were made. */
+export async function runRandomKills(options: {
+  readonly seed: number;
+  readonly kills: number;
+  readonly swaps: number;
+  readonly onReport: (report: CaseReport) => void;
+}): Promise<readonly CaseReport[]> {
+  const random = seededRandom(options.seed);
+  const reports: CaseReport[] = [];
+  const stage = await openStage();
+  try {
+    let books = await readBooks(stage);
+    for (let left = options.kills; left > 0;) {
+      const startedAt = Date.now();
+      const deathsBefore = stage.seller.deaths().length;
+      const stop = new AbortController();
+      const killing = keepKilling(stage, { random, most: left, stop: stop.signal });
+      const problems: string[] = [];
+      let ids: string[] = [];
+      try {
+        ids = await round(stage, { swaps: options.swaps, random });
+      } catch (error) {
+        problems.push(errorChain(error));
+      }
+      stop.abort();
+      const kills = await killing;
+      left -= kills;
+      await stage.seller.ready();
+      problems.push(
+        ...stage.seller
+          .deaths()
+          .slice(deathsBefore)
+          .map((death) => `died by itself: ${death}`),
+      );
+      const verdict = await judge(stage, books);
+      ({ books } = verdict);
+      const lost = [...problems, ...verdict.lost];
+      const kind = verdict.doubleFunded.length > 0 ? 'double' : lost.length > 0 ? 'lost' : 'ok';
+      const ends = ids.map((id) => readSwap(stage.database, id)?.state ?? 'none');
+      const report: CaseReport = {
+        path: `${options.swaps} swaps at once`,
+        failpoint: `${kills} random moments`,
+        kills,
+        end: [...new Set(ends)].map((state) => `${ends.filter((end) => end === state).length} ${state}`).join(', '),
+        verdict: kind,
+        problems: [...verdict.doubleFunded, ...lost],
+        seconds: (Date.now() - startedAt) / 1000,
+      };
+      reports.push(report);
+      options.onReport(report);
+      if (kind !== 'ok' || kills === 0) break; // a world in which something went wrong tells nothing more
+    }
+  } finally {
+    await stage.close();
+  }
+  return reports;
+}

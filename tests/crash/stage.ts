@@ -1,0 +1,163 @@
+/** A world whose seller is a process of the test's own, and everything that a path needs to play on it. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { z } from 'zod';
+
+import type { PurchaseRecord, Step } from '../../src/buyer/record.js';
+import { openAdmin, type AdminClient } from '../../src/buyer/rpcClient.js';
+import { assetId, type AssetId } from '../../src/core/units.js';
+import type { LightningNode } from '../../src/lightning/node.js';
+import {
+  driveTo,
+  eventually,
+  openBuyer,
+  openSellerNode,
+  startTestPurchase,
+  startTestWorld,
+  type TestBuyer,
+  type TestWorld,
+} from '../support/testWorld.js';
+import { openChainView, type ChainView } from './chainView.js';
+import { startElectrumProxy, type ElectrumProxy } from './electrumProxy.js';
+import { isEnded, readSwap, type SwapRow } from './sellerDatabase.js';
+import { sellerProcess, type SellerProcess } from './sellerProcess.js';
+
+export type Stage = {
+  readonly world: TestWorld;
+  readonly buyer: TestBuyer;
+  readonly seller: SellerProcess;
+  readonly proxy: ElectrumProxy;
+  /** The seller's Lightning node as its operator sees it. */
+  readonly node: LightningNode;
+  readonly admin: AdminClient;
+  readonly chain: ChainView;
+  readonly assets: { readonly asset: AssetId; readonly lbtc: AssetId };
+  readonly database: string;
+  readonly bundleDir: string;
+  readonly close: () => Promise<void>;
+};
+
+const DEADLINE_MS = 40_000;
+/** Pause between blocks that only deepen what is mined. */
+const DEEPENING_MS = 250;
+
+/** Starts a world and takes the seller's place in it. */
+export async function openStage(): Promise<Stage> {
+  const world = await startTestWorld();
+  const { swapd, electrum, assets, policy_asset: lbtc } = world.file();
+  await world.ask({ command: 'stop', name: 'swapd' });
+  const proxy = await startElectrumProxy(electrum);
+  const logFile = join(world.dir, 'logs', 'swapd-crash.log');
+  const seller = sellerProcess({ config: swapd.config, electrumUrl: proxy.url, logFile });
+  await seller.up();
+  const buyer = await openBuyer(world);
+  const admin = openAdmin({ address: swapd.admin, token: readFileSync(swapd.admin_token_file, 'utf8').trim() });
+  const node = openSellerNode(world);
+  const chain = openChainView(electrum);
+  return {
+    world,
+    buyer,
+    seller,
+    proxy,
+    node,
+    admin: admin.client,
+    chain,
+    assets: { asset: assetId(assets['USDT']?.id ?? ''), lbtc: assetId(lbtc) },
+    database: swapd.database,
+    bundleDir: join(swapd.database, '..', 'bundles'),
+    close: async () => {
+      await seller.down();
+      for (const each of [buyer, admin, node, chain, proxy]) each.close();
+      await world.close();
+    },
+  };
+}
+
+const statusSchema = z.object({
+  liquid: z.object({ height: z.int(), mempool: z.int(), floor_sat_per_kvb: z.string() }),
+});
+
+/** What the sandbox itself says of its Liquid chain. */
+export const liquidStatus = async (stage: Stage): Promise<z.output<typeof statusSchema>['liquid']> =>
+  statusSchema.parse(await stage.world.ask({ command: 'status' })).liquid;
+
+/** Drives a purchase; the seller may die at any moment, also while it is asked to start the swap. */
+export const drive = (stage: Stage, record: PurchaseRecord, until: Step): Promise<PurchaseRecord> =>
+  eventually(`purchase ${record.number} at ${until}`, () => driveTo(stage.buyer, record, until), DEADLINE_MS);
+
+/** A purchase whose swap the seller has stored. One that a starting seller refused is made anew, as a person would. */
+export async function buy(stage: Stage): Promise<PurchaseRecord> {
+  return eventually('a created swap', async () => {
+    const record = await startTestPurchase(stage.world, stage.buyer);
+    const created = await drive(stage, record, 'created');
+    return created.progress.step === 'unpaid' ? undefined : created;
+  });
+}
+
+/** Id of a purchase's swap. */
+export function swapOf({ progress, number }: PurchaseRecord): string {
+  if (progress.step === 'created') return progress.swapId;
+  if ('htlc' in progress) return progress.htlc.swapId;
+  throw new Error(`purchase ${number} is ${progress.step} and has no swap`);
+}
+
+/** The stored swap when it satisfies a condition. */
+export const swapWhen = (
+  stage: Stage,
+  id: string,
+  what: string,
+  isThere: (swap: SwapRow) => boolean,
+): Promise<SwapRow> =>
+  eventually(
+    `swap ${what}`,
+    () => {
+      const swap = readSwap(stage.database, id);
+      return Promise.resolve(swap !== undefined && isThere(swap) ? swap : undefined);
+    },
+    DEADLINE_MS,
+  ).catch((error: unknown) => {
+    const swap = readSwap(stage.database, id);
+    throw new Error(`${swap?.state ?? 'no swap'}/${swap?.payment ?? ''}, waiting for ${what}`, { cause: error });
+  });
+
+const NEEDS_DEPTH = ['CLAIM_SEEN', 'REFUND_SEEN', 'ABORTING'];
+
+/** Makes blocks while something waits for them: transactions in the mempool, or a swap that ends with depth. */
+export async function mineUntil(
+  stage: Stage,
+  ids: readonly string[],
+  isDone: (swaps: readonly SwapRow[]) => boolean,
+): Promise<void> {
+  let minedAt = Date.now();
+  await eventually(
+    'the swaps to move on',
+    async () => {
+      const swaps = ids.flatMap((id) => readSwap(stage.database, id) ?? []);
+      if (swaps.length === ids.length && isDone(swaps)) return true;
+      const isDeepening = Date.now() - minedAt > DEEPENING_MS && swaps.some(({ state }) => NEEDS_DEPTH.includes(state));
+      if (isDeepening || (await liquidStatus(stage)).mempool > 0) {
+        await stage.world.mine(1);
+        minedAt = Date.now();
+      }
+      return undefined;
+    },
+    DEADLINE_MS,
+  ).catch((error: unknown) => {
+    const found = ids
+      .map((id) => readSwap(stage.database, id))
+      .map((swap) => `${swap?.state ?? 'none'}/${swap?.payment ?? ''}`);
+    throw new Error(`stuck at ${found.join(', ')}`, { cause: error });
+  });
+}
+
+/** Mines until the swaps have ended. */
+export const mineToEnd = (stage: Stage, ids: readonly string[]): Promise<void> =>
+  mineUntil(stage, ids, (swaps) => swaps.every(isEnded));
+
+/** Mines until the refund of an unpaid swap may be made. */
+export async function mineToRefundHeight(stage: Stage, { refund_height: refundHeight }: SwapRow): Promise<void> {
+  const { height } = await liquidStatus(stage);
+  const missing = Number(refundHeight ?? 0n) - height;
+  if (missing > 0) await stage.world.mine(missing);
+}
