@@ -6,6 +6,7 @@ import { isFinalState, type Swap } from '../core/swap.js';
 import { canonicalTerms, termsHash } from '../core/terms.js';
 import { PROFILES } from '../core/timelock.js';
 import { hex, msat, swapId, unixSecs, type Pubkey, type SwapId } from '../core/units.js';
+import { failpointsAroundCommit } from '../engine/failpoint.js';
 import { inBackground } from '../engine/loop.js';
 import { SwapError } from '../errors.js';
 import type { CreateSwapRequest, Swap as SwapMessage } from '../gen/ln_liquid_swap/v1/swap.js';
@@ -64,7 +65,7 @@ async function admit(ctx: RpcContext, input: CreateSwapInput, principal: string)
   const nodeId = await sellerNodeId(ctx);
   requireClaimProof(ctx, input, nodeId);
   await requireInboundCapacity(ctx, quote);
-  return ctx.generation.commit(() => {
+  const store = (): SwapId => {
     // Another call with the same request may have come first while this one asked the node.
     const known = replayed(ctx, input, principal);
     if (known !== undefined) return known;
@@ -76,7 +77,8 @@ async function admit(ctx: RpcContext, input: CreateSwapInput, principal: string)
     insertSwap(ctx.store, swap);
     insertRequest(ctx.store, swap, bodyHash(input));
     return swap.id;
-  });
+  };
+  return failpointsAroundCommit('created', () => ctx.generation.commit(store));
 }
 
 function newSwap(
