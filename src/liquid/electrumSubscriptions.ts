@@ -91,6 +91,7 @@ export class ElectrumSubscriptions {
       await Promise.all(
         all.slice(start, start + BATCH).map(async ([id, subscription]) => {
           const before = subscription.status;
+          subscription.known = undefined;
           try {
             const status = await askStatus(connection, id);
             // A notification that came right behind the answer was handled first and is newer.
