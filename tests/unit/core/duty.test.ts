@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { isRefundAllowed, nextDuty, type Duty, type Facts } from '../../../src/core/duty.js';
+import { isRefundAllowed } from '../../../src/core/chainDuty.js';
+import { nextDuty } from '../../../src/core/duty.js';
+import type { Duty, Facts } from '../../../src/core/facts.js';
 import { apply, type PaymentStatus, type Swap } from '../../../src/core/swap.js';
 import { msat } from '../../../src/core/units.js';
 import {
@@ -17,7 +19,19 @@ import {
   SETTLE_MIN,
   swapIn,
 } from '../../support/swapFixtures.js';
-import { word, dutyOf, reasonOf, left, at, REPORTS, REPORT_NAMES, HTLCS, PAIRS, anyFacts } from './dutyCases.js';
+import {
+  word,
+  dutyOf,
+  reasonOf,
+  left,
+  at,
+  REPORTS,
+  REPORT_NAMES,
+  HTLCS,
+  PAIRS,
+  SIGNED,
+  anyFacts,
+} from './dutyCases.js';
 
 describe('what the node reports', () => {
   /** Payment status of a funded swap with every margin kept, down; report, across. */
@@ -117,8 +131,8 @@ describe('the refund', () => {
     const swap = fundedWith('CANCELED');
     const facts = { ...left(0), invoice: REPORTS.CANCELED };
     expect(dutyOf(swap, facts)).toBe('sign_refund');
-    expect(dutyOf(swap, { ...facts, hasRefund: true })).toBe('broadcast_refund');
-    expect(dutyOf(swap, { ...left(1), invoice: REPORTS.CANCELED, hasRefund: true })).toBe('wait');
+    expect(dutyOf(swap, { ...facts, refund: SIGNED })).toBe('broadcast_refund');
+    expect(dutyOf(swap, { ...left(1), invoice: REPORTS.CANCELED, refund: SIGNED })).toBe('wait');
   });
   it('goes on while paused or degraded, and while the Lightning node is away', () => {
     const facts = { ...left(0), invoice: undefined, node: undefined, isPaused: true, isDegraded: true };
@@ -128,12 +142,13 @@ describe('the refund', () => {
     const swap = fundedWith('CANCELED');
     expect(dutyOf(swap, { tip: undefined, invoice: REPORTS.CANCELED })).toBe('wait');
     expect(dutyOf(swap, { ...left(0), htlc: undefined, invoice: REPORTS.CANCELED })).toBe('wait');
-    expect(isRefundAllowed(swap, htlcAt(), REFUND_HEIGHT)).toBe(true);
-    expect(isRefundAllowed(swap, htlcAt(), undefined)).toBe(false);
-    expect(isRefundAllowed(swap, HTLCS.unseen, REFUND_HEIGHT)).toBe(false);
+    const atT = factsAt({ tip: REFUND_HEIGHT, invoice: REPORTS.CANCELED });
+    expect(isRefundAllowed(swap, atT)).toBe(true);
+    expect(isRefundAllowed(swap, { ...atT, tip: undefined })).toBe(false);
+    expect(isRefundAllowed(swap, { ...atT, htlc: HTLCS.unseen })).toBe(false);
   });
   it('is not broadcast again once the node reports SETTLED after all', () => {
-    const facts = { ...left(0), invoice: REPORTS.SETTLED, hasRefund: true };
+    const facts = { ...left(0), invoice: REPORTS.SETTLED, refund: SIGNED };
     expect(dutyOf(fundedWith('CANCELED'), facts)).toBe('payment_settled!');
     expect(dutyOf({ ...fundedWith('SETTLED'), isPreimageReleased: true }, facts)).toBe('wait');
   });

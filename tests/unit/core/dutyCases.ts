@@ -1,7 +1,8 @@
 /** What the tests of duties share: words for duties, and all that can be looked up. */
 import fc from 'fast-check';
 
-import { nextDuty, type Duty, type Facts } from '../../../src/core/duty.js';
+import { nextDuty } from '../../../src/core/duty.js';
+import type { Duty, Facts } from '../../../src/core/facts.js';
 import type { PaymentStatus, Swap, SwapState } from '../../../src/core/swap.js';
 import { blockHeight, msat, unixSecs } from '../../../src/core/units.js';
 import {
@@ -11,6 +12,7 @@ import {
   PAYMENTS,
   PRICE,
   REFUND_HEIGHT,
+  REFUND_TXID,
   report,
   SETTLE_MIN,
   spend,
@@ -28,6 +30,10 @@ export const reasonOf = (swap: Swap, over: Partial<Facts> = {}): string => {
 };
 export const left = (blocks: number): Partial<Facts> => ({ tip: blockHeight(REFUND_HEIGHT - blocks) });
 export const at = (secs: number): Partial<Facts> => ({ now: unixSecs(START + secs) });
+
+/** The newest refund of ours, and one that waits for a block for too long. */
+export const SIGNED = { txid: REFUND_TXID, isStuck: false } as const;
+export const STUCK = { txid: REFUND_TXID, isStuck: true } as const;
 
 export const REPORTS = {
   OPEN: report('OPEN'),
@@ -78,7 +84,14 @@ export const anyFacts: fc.Arbitrary<Facts> = fc.record({
   ),
   node: fc.constantFrom(undefined, { blockHeight: 100, isSynced: true }, { blockHeight: 100, isSynced: false }),
   htlc: fc.constantFrom(...Object.values(HTLCS)),
-  hasRefund: fc.boolean(),
+  isFundingLost: fc.boolean(),
+  abort: fc.constantFrom(
+    undefined,
+    ...[true, false].flatMap((isStuck) => [true, false].map((isSeen) => ({ ...SIGNED, isStuck, isSeen }))),
+  ),
+  refund: fc.constantFrom(undefined, SIGNED, STUCK),
   isPaused: fc.boolean(),
   isDegraded: fc.boolean(),
+  isReadOnly: fc.boolean(),
+  isFenced: fc.boolean(),
 });

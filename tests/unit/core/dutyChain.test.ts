@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
-import { nextDuty, type Facts } from '../../../src/core/duty.js';
+import { nextDuty } from '../../../src/core/duty.js';
+import type { Facts } from '../../../src/core/facts.js';
 import { apply, type Swap } from '../../../src/core/swap.js';
 import { txid, unixSecs } from '../../../src/core/units.js';
 import {

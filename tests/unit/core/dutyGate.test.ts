@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { nextDuty, settleGate, type Facts } from '../../../src/core/duty.js';
+import { nextDuty } from '../../../src/core/duty.js';
+import type { Facts } from '../../../src/core/facts.js';
+import { settleGate } from '../../../src/core/settleGate.js';
 import { isFunded } from '../../../src/core/swap.js';
 import { PROFILES } from '../../../src/core/timelock.js';
 import { msat } from '../../../src/core/units.js';

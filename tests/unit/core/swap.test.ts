@@ -35,8 +35,10 @@ const EXPECTED_STATE_MOVES = [
   'FUNDING_SIGNED funding_deep FUNDED',
   'FUNDING_SIGNED abort_started ABORTING',
   'FUNDING_SIGNED failed FAILED',
+  'FUNDING_SIGNED funding_lost OWED',
   'ABORTING funding_deep FUNDED',
   'ABORTING failed FAILED',
+  'ABORTING funding_lost OWED',
   'FUNDED claim_seen CLAIM_SEEN',
   'FUNDED refund_seen REFUND_SEEN',
   'FUNDED failed FAILED',
@@ -49,6 +51,7 @@ const EXPECTED_STATE_MOVES = [
   'REFUND_SEEN spend_gone FUNDED',
   'REFUND_SEEN claim_seen CLAIM_SEEN',
   'REFUND_SEEN refund_seen REFUND_SEEN',
+  'CLAIMED subsidy_done CLAIMED',
 ];
 const EXPECTED_PAYMENT_MOVES = [
   'NONE invoice_created OPEN',
@@ -238,6 +241,14 @@ describe('events that carry facts', () => {
     const heldMsat = msat(PRICE + 1_000n);
     expect(apply(swapIn('FUNDED'), { kind: 'payment_held', heldMsat })).toMatchObject({ payment: 'HELD', heldMsat });
   });
+  it('a claim that left the fee subsidy keeps the swap open until the subsidy is spent', () => {
+    const seen = swapIn('CLAIM_SEEN', { payment: 'SETTLED', isPreimageReleased: true });
+    const left = apply(seen, { kind: 'claim_final', isSubsidyOpen: true });
+    expect([left.state, left.isSubsidyOpen, isDone(left)]).toEqual(['CLAIMED', true, false]);
+    const done = apply(left, { kind: 'subsidy_done' });
+    expect([done.state, done.isSubsidyOpen, isDone(done)]).toEqual(['CLAIMED', false, true]);
+    expect(isDone(apply(seen, { kind: 'claim_final' }))).toBe(true);
+  });
   it('the first reason is kept', () => {
     const canceling = apply(swapIn('FUNDED'), { kind: 'cancel_decided', reason: 'EXPIRED' });
     expect(apply(canceling, { kind: 'payment_canceled', reason: 'by us' }).reason).toBe('EXPIRED');
@@ -268,6 +279,7 @@ describe('what is shown and when work ends', () => {
     expect([...changes].sort()).toEqual([
       'CREATED FAILED',
       'CREATED FUNDED',
+      'CREATED OWED',
       'FUNDED CLAIMED',
       'FUNDED FAILED',
       'FUNDED OWED',
