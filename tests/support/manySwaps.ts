@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 
 import { htlcWitnessScript, p2wshScriptPubKey } from '../../src/core/htlc.js';
-import type { PaymentStatus, Swap, SwapEvent } from '../../src/core/swap.js';
+import { isFunded, type PaymentStatus, type Swap, type SwapEvent } from '../../src/core/swap.js';
 import { outpoint, paymentHash, quoteId, swapId, txid, unixSecs } from '../../src/core/units.js';
 import { scripthash } from '../../src/liquid/electrumAnswers.js';
 import type { Store } from '../../src/store/db.js';
@@ -74,8 +74,8 @@ export type Histories = Map<string, { readonly tx_hash: string; readonly height:
 export function showFundings(server: HostileElectrum, swaps: readonly Swap[]): Histories {
   const histories: Histories = new Map(
     swaps.flatMap((swap) => {
-      if (!('witnessScript' in swap) || swap.witnessScript === undefined) return [];
-      const entry = { tx_hash: String(swap.fundingTxid), height: FUNDED_AT };
+      if (!isFunded(swap)) return [];
+      const entry = { tx_hash: swap.fundingTxid, height: FUNDED_AT };
       return [[scripthash(p2wshScriptPubKey(swap.witnessScript)), [entry]] as const];
     }),
   );
