@@ -212,12 +212,13 @@ function refuseNetworkFileSystem(dir: string): void {
  * ended it.
  */
 function takeLock(path: string): BetterSqlite3.Database {
-  const lock = openSqlite(path, { timeout: 0 });
+  let lock: BetterSqlite3.Database | undefined;
   try {
+    lock = openSqlite(path, { timeout: 0 });
     lock.exec('BEGIN EXCLUSIVE');
     return lock;
   } catch (cause) {
-    lock.close();
+    lock?.close();
     const isLocked = cause instanceof BetterSqlite3.SqliteError && cause.code === 'SQLITE_BUSY';
     const found = isLocked ? `${path} locked by another process` : `${path}: ${errorChain(cause)}`;
     throw new SwapError('bad_config', `database.path: expected to be its only user, found ${found}`, { cause });

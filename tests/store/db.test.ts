@@ -1,13 +1,9 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { msat, unixSecs } from '../../src/core/units.js';
-import { openSqlite } from '../../src/sqlite.js';
 import { Store } from '../../src/store/db.js';
 import { findPause, savePause } from '../../src/store/meta.js';
 import { findQuote, insertQuote } from '../../src/store/quotes.js';
@@ -26,8 +22,7 @@ afterEach(() => {
   for (const dir of dirs.splice(0)) rmSync(dir, { recursive: true, force: true });
 });
 
-const open = (dir: string, migrationsDir = MIGRATIONS): Store =>
-  Store.open({ path: join(dir, 'swapd.db'), migrationsDir });
+const open = (dir: string): Store => Store.open({ path: join(dir, 'swapd.db'), migrationsDir: MIGRATIONS });
 const pragma = (store: Store, name: string): unknown =>
   Object.values(store.first(rawSql<Record<string, unknown>>(`PRAGMA ${name}`)) ?? {})[0];
 
@@ -109,6 +104,28 @@ describe('a transaction', () => {
     expect(again.isReadOnly).toBe(false);
     expect([findSwap(again, intent.id), findPause(again)]).toEqual([intent, undefined]);
   });
+  it('stays read-only when there is room again, until a restart', () => {
+    using temp = tempStore();
+    const { store } = temp;
+    store.all(rawSql(`PRAGMA max_page_count = ${String(pragma(store, 'page_count'))}`));
+    expect(() => {
+      savePause(store, 'x'.repeat(100_000)); // a lone statement commits, too
+    }).toThrow(refusal('the database refused a commit', 'read_only'));
+    store.all(rawSql('PRAGMA max_page_count = 1000000'));
+    expect(() => {
+      savePause(store, 'small');
+    }).toThrow(refusal('restart after the disk is fixed', 'read_only'));
+    expect([store.isReadOnly, findPause(store)]).toEqual([true, undefined]);
+  });
+  it('is known from inside', () => {
+    using temp = tempStore();
+    const { store } = temp;
+    expect([store.isInTransaction, store.tx(() => store.isInTransaction), store.isInTransaction]).toEqual([
+      false,
+      true,
+      false,
+    ]);
+  });
   it('makes the store read-only when the commit itself fails', () => {
     using temp = tempStore();
     const { store } = temp;
@@ -126,102 +143,5 @@ describe('a transaction', () => {
 describe('opening', () => {
   it('wants an existing folder', () => {
     expect(() => open(join(newDir(), 'missing'))).toThrow(refusal('expected an existing folder', 'bad_config'));
-  });
-  it('keeps what is there and applies only new migrations, in order', () => {
-    const dir = newDir();
-    {
-      using store = open(dir);
-      insertNew(store);
-    }
-    const newer = join(dir, 'migrations');
-    cpSync(MIGRATIONS, newer, { recursive: true });
-    writeFileSync(join(newer, '0003_second.sql'), 'ALTER TABLE extra ADD COLUMN b INTEGER;');
-    writeFileSync(join(newer, '0002_first.sql'), 'CREATE TABLE extra (a INTEGER) STRICT;');
-    writeFileSync(join(newer, 'notes.txt'), 'no migration');
-    using store = open(dir, newer);
-    expect(findSwap(store, intent.id)).toEqual(intent);
-    expect(store.all(rawSql('SELECT a, b FROM extra'))).toEqual([]);
-    expect(store.all(rawSql<{ name: string }>('SELECT name FROM migrations')).map((row) => row.name)).toEqual([
-      '0001_init.sql',
-      '0002_first.sql',
-      '0003_second.sql',
-    ]);
-  });
-  it('refuses a database of a newer program', () => {
-    const dir = newDir();
-    {
-      using store = open(dir);
-      store.run(rawSql(`INSERT INTO migrations VALUES ('0099_future.sql', 0)`));
-    }
-    expect(() => open(dir)).toThrow(refusal('found 0099_future.sql: a newer program wrote it', 'bad_config'));
-  });
-  it('leaves nothing of a migration that fails', () => {
-    const dir = newDir();
-    const broken = join(dir, 'migrations');
-    mkdirSync(broken);
-    writeFileSync(join(broken, '0001_broken.sql'), 'CREATE TABLE half (a INTEGER) STRICT; SELECT no_such_function();');
-    expect(() => open(dir, broken)).toThrow('no such function');
-    const raw = openSqlite(join(dir, 'swapd.db'), { readonly: true });
-    expect(raw.prepare(`SELECT name FROM sqlite_schema WHERE name = 'half'`).all()).toEqual([]);
-    expect(raw.prepare('SELECT * FROM migrations').all()).toEqual([]);
-    raw.close();
-  });
-  it('refuses a damaged file', () => {
-    const dir = newDir();
-    {
-      using store = open(dir);
-      insertNew(store);
-    }
-    const path = join(dir, 'swapd.db');
-    const bytes = readFileSync(path);
-    bytes.fill(0xff, 4096 * 4, 4096 * 6);
-    writeFileSync(path, bytes);
-    expect(() => open(dir)).toThrow(refusal('expected an intact file, found', 'bad_config'));
-  });
-  it('refuses a file that is no database', () => {
-    const dir = newDir();
-    writeFileSync(join(dir, 'swapd.db'), 'not a database, but long enough to be looked at as one '.repeat(20));
-    expect(() => open(dir)).toThrow(refusal('expected a SQLite database of swapd, found', 'bad_config'));
-    rmSync(join(dir, 'swapd.db'));
-    open(dir)[Symbol.dispose](); // the refused attempt left no lock behind
-  });
-});
-
-describe('a second process', () => {
-  const OPEN_AND_STAY = `
-    const [{ Store }, { savePause }] = await Promise.all([import(process.argv[1]), import(process.argv[2])]);
-    const store = Store.open({ path: process.argv[3], migrationsDir: process.argv[4] });
-    store.tx(() => { savePause(store, 'written by the other process'); });
-    console.log('open');
-    setInterval(() => undefined, 1000);`;
-  const built = (name: string): string => fileURLToPath(new URL(`../../dist/store/${name}.js`, import.meta.url));
-
-  async function openElsewhere(dir: string): Promise<ChildProcess> {
-    const args = [built('db'), built('meta'), join(dir, 'swapd.db'), MIGRATIONS];
-    const child = spawn(process.execPath, ['--input-type=module', '-e', OPEN_AND_STAY, ...args], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    const [text] = (await once(child.stdout, 'data')) as [Buffer];
-    expect(text.toString()).toBe('open\n');
-    return child;
-  }
-
-  it('is refused while the first one lives, and served at once when that was killed', async () => {
-    const dir = newDir();
-    const child = await openElsewhere(dir);
-    const ended = once(child, 'exit');
-    try {
-      expect(() => open(dir)).toThrow(refusal('expected to be its only user', 'bad_config'));
-    } finally {
-      child.kill('SIGKILL');
-      await ended;
-    }
-    using store = open(dir);
-    expect(findPause(store)).toBe('written by the other process');
-  });
-  it('is refused in the same process, too', () => {
-    using temp = tempStore();
-    expect(() => open(temp.dir)).toThrow(refusal('locked', 'bad_config'));
-    expect(() => open(temp.dir)).toThrow(refusal('locked', 'bad_config'));
   });
 });
