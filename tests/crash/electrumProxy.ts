@@ -10,6 +10,8 @@ export type ElectrumProxy = {
   readonly url: string;
   /** Decides about every broadcast from now on; without it they are forwarded. */
   onBroadcast: (() => BroadcastFate | Promise<BroadcastFate>) | undefined;
+  /** While true nobody is served: connections are cut, and new ones too. */
+  readonly setAway: (isAway: boolean) => void;
   readonly close: () => void;
 };
 
@@ -46,7 +48,12 @@ export async function startElectrumProxy(target: {
   readonly port: number;
 }): Promise<ElectrumProxy> {
   const sockets = new Set<Socket>();
+  let isAway = false;
   const serve = (client: Socket): void => {
+    if (isAway) {
+      client.destroy();
+      return;
+    }
     const server = connect(target.port, target.host);
     const cut = (): void => {
       client.destroy();
@@ -79,6 +86,10 @@ export async function startElectrumProxy(target: {
   const proxy: ElectrumProxy = {
     url: `tcp://127.0.0.1:${port}`,
     onBroadcast: undefined,
+    setAway: (away) => {
+      isAway = away;
+      if (away) for (const socket of sockets) socket.destroy();
+    },
     close: () => {
       listener.close();
       for (const socket of sockets) socket.destroy();

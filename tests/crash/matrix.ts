@@ -9,7 +9,7 @@ import { judge } from './judge.js';
 import type { Path } from './paths.js';
 import { readRows } from './sellerDatabase.js';
 import type { Arming } from './sellerProcess.js';
-import { openStage, type Stage } from './stage.js';
+import type { Stage, Theatre } from './stage.js';
 
 /** How one case ended. */
 export type CaseReport = {
@@ -119,39 +119,35 @@ async function runCase(
 }
 
 /**
- * Plays a path once to learn its failpoints, then once more for each of them. A world in which something went wrong is
- * thrown away.
+ * Plays a path once to learn its failpoints, then once more for each of them. A stage on which something went wrong is
+ * not used again.
  *
- * @param options.pick chooses among the failpoints, in the order of their first hit.
+ * @param options.failpoints only these, and nothing is learned.
  */
 export async function runPath(
+  theatre: Theatre,
   path: Path,
-  options: {
-    readonly pick?: (names: readonly string[]) => readonly string[];
-    readonly onReport: (report: CaseReport) => void;
-  },
+  options: { readonly failpoints?: readonly string[]; readonly onReport?: (report: CaseReport) => void } = {},
 ): Promise<readonly CaseReport[]> {
   const traceFile = join(tmpdir(), `failpoints-${process.pid}-${path.name.replaceAll(/\W/g, '-')}`);
   const reports: CaseReport[] = [];
-  let stage: Stage | undefined;
   let books: Books | undefined;
   const next = async (failpoint: string | undefined): Promise<void> => {
-    stage ??= await openStage();
+    const stage = await theatre.stage();
     books ??= await readBooks(stage);
     const done = await runCase(stage, books, { path, failpoint, traceFile });
     ({ books } = done);
     reports.push(done.report);
-    options.onReport(done.report);
-    if (books !== undefined) return;
-    await stage.close();
-    stage = undefined;
+    options.onReport?.(done.report);
+    if (books === undefined) await theatre.discard();
+  };
+  const learn = async (): Promise<readonly string[]> => {
+    await next(undefined);
+    return failpointsOf(tracedNames(traceFile));
   };
   try {
-    await next(undefined);
-    const names = failpointsOf(tracedNames(traceFile));
-    for (const name of options.pick?.(names) ?? names) await next(name);
+    for (const failpoint of options.failpoints ?? (await learn())) await next(failpoint);
   } finally {
-    await stage?.close();
     rmSync(traceFile, { force: true });
   }
   return reports;

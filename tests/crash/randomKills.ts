@@ -2,11 +2,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { errorChain } from '../../src/errors.js';
-import { readBooks } from './books.js';
+import { readBooks, type Books } from './books.js';
 import { judge } from './judge.js';
 import type { CaseReport } from './matrix.js';
 import { readSwap } from './sellerDatabase.js';
-import { buy, drive, mineToEnd, mineToRefundHeight, mineUntil, openStage, swapOf, type Stage } from './stage.js';
+import { buy, drive, mineToEnd, mineToRefundHeight, mineUntil, swapOf, type Stage, type Theatre } from './stage.js';
 
 /** Moments of a kill, milliseconds after the seller was started: from its own start to all its work. */
 const MIN_LIFE_MS = 150;
@@ -16,10 +16,10 @@ const UNPAID_ONE_IN = 4;
 /** Blocks after which nobody may pay a funding of this profile any more, and a margin. */
 const UNTIL_UNPAYABLE = 32;
 
-export type Random = () => number;
+type Random = () => number;
 
 /** Mulberry32: numbers in [0, 1) that a seed repeats. */
-export function seededRandom(seed: number): Random {
+function seededRandom(seed: number): Random {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
@@ -66,17 +66,14 @@ async function round(stage: Stage, options: { readonly swaps: number; readonly r
     .finally(() => {
       isTraded = true;
     })
-    .catch(() => undefined);
-  const isQuiet = (): boolean => isTraded && ids.length === wishes.length;
-  await Promise.all([trading, mineWhile(stage, ids, isQuiet)]);
-  const unpaid = (await trading).filter((id) => id !== undefined);
-  await endUnpaid(stage, unpaid);
+    .catch(() => undefined); // awaited below
+  const [unpaid] = await Promise.all([trading, mineUntil(stage, ids, () => isTraded)]);
+  await endUnpaid(
+    stage,
+    unpaid.filter((id) => id !== undefined),
+  );
   await mineToEnd(stage, ids);
   return ids;
-}
-
-async function mineWhile(stage: Stage, ids: readonly string[], isQuiet: () => boolean): Promise<void> {
-  while (!isQuiet()) await mineUntil(stage, [...ids], () => true);
 }
 
 async function endUnpaid(stage: Stage, ids: readonly string[]): Promise<void> {
@@ -90,60 +87,65 @@ async function endUnpaid(stage: Stage, ids: readonly string[]): Promise<void> {
   }
 }
 
-/** Rounds of swaps under kills until so many kills were made. */
-export async function runRandomKills(options: {
-  readonly seed: number;
-  readonly kills: number;
-  readonly swaps: number;
-  readonly onReport: (report: CaseReport) => void;
-}): Promise<readonly CaseReport[]> {
+type Plan = { readonly random: Random; readonly swaps: number; readonly most: number };
+
+/** One round under the knife, and its judgement. */
+async function killRound(stage: Stage, before: Books, plan: Plan): Promise<{ report: CaseReport; books: Books }> {
+  const startedAt = Date.now();
+  const deathsBefore = stage.seller.deaths().length;
+  const stop = new AbortController();
+  const killing = keepKilling(stage, { ...plan, stop: stop.signal });
+  const problems: string[] = [];
+  let ids: string[] = [];
+  try {
+    ids = await round(stage, plan);
+  } catch (error) {
+    problems.push(errorChain(error));
+  }
+  stop.abort();
+  const kills = await killing;
+  await stage.seller.ready();
+  const deaths = stage.seller.deaths().slice(deathsBefore);
+  problems.push(...deaths.map((death) => `died by itself: ${death}`));
+  const { lost, doubleFunded, books } = await judge(stage, before);
+  problems.push(...lost);
+  const ends = ids.map((id) => readSwap(stage.database, id)?.state ?? 'none');
+  const report: CaseReport = {
+    path: `${plan.swaps} swaps at once`,
+    failpoint: `${kills} random moments`,
+    kills,
+    end: [...new Set(ends)].map((state) => `${ends.filter((end) => end === state).length} ${state}`).join(', '),
+    verdict: doubleFunded.length > 0 ? 'double' : problems.length > 0 ? 'lost' : 'ok',
+    problems: [...doubleFunded, ...problems],
+    seconds: (Date.now() - startedAt) / 1000,
+  };
+  return { report, books };
+}
+
+/** Rounds of swaps under kills until so many kills were made, or until something went wrong. */
+export async function runRandomKills(
+  theatre: Theatre,
+  options: {
+    readonly seed: number;
+    readonly kills: number;
+    readonly swaps: number;
+    readonly onReport?: (report: CaseReport) => void;
+  },
+): Promise<readonly CaseReport[]> {
   const random = seededRandom(options.seed);
   const reports: CaseReport[] = [];
-  const stage = await openStage();
-  try {
-    let books = await readBooks(stage);
-    for (let left = options.kills; left > 0;) {
-      const startedAt = Date.now();
-      const deathsBefore = stage.seller.deaths().length;
-      const stop = new AbortController();
-      const killing = keepKilling(stage, { random, most: left, stop: stop.signal });
-      const problems: string[] = [];
-      let ids: string[] = [];
-      try {
-        ids = await round(stage, { swaps: options.swaps, random });
-      } catch (error) {
-        problems.push(errorChain(error));
-      }
-      stop.abort();
-      const kills = await killing;
-      left -= kills;
-      await stage.seller.ready();
-      problems.push(
-        ...stage.seller
-          .deaths()
-          .slice(deathsBefore)
-          .map((death) => `died by itself: ${death}`),
-      );
-      const verdict = await judge(stage, books);
-      ({ books } = verdict);
-      const lost = [...problems, ...verdict.lost];
-      const kind = verdict.doubleFunded.length > 0 ? 'double' : lost.length > 0 ? 'lost' : 'ok';
-      const ends = ids.map((id) => readSwap(stage.database, id)?.state ?? 'none');
-      const report: CaseReport = {
-        path: `${options.swaps} swaps at once`,
-        failpoint: `${kills} random moments`,
-        kills,
-        end: [...new Set(ends)].map((state) => `${ends.filter((end) => end === state).length} ${state}`).join(', '),
-        verdict: kind,
-        problems: [...verdict.doubleFunded, ...lost],
-        seconds: (Date.now() - startedAt) / 1000,
-      };
-      reports.push(report);
-      options.onReport(report);
-      if (kind !== 'ok' || kills === 0) break; // a world in which something went wrong tells nothing more
+  const stage = await theatre.stage();
+  let books = await readBooks(stage);
+  for (let left = options.kills; left > 0;) {
+    const done = await killRound(stage, books, { random, swaps: options.swaps, most: left });
+    ({ books } = done);
+    left -= done.report.kills;
+    reports.push(done.report);
+    options.onReport?.(done.report);
+    if (done.report.verdict !== 'ok') {
+      await theatre.discard();
+      break;
     }
-  } finally {
-    await stage.close();
   }
   return reports;
 }

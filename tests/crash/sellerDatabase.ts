@@ -18,6 +18,7 @@ const swapSchema = z.object({
   reason: z.string(),
   asset_amount: z.bigint(),
   price_msat: z.bigint(),
+  held_msat: z.bigint(),
   funding_txid: z.string().nullable(),
   refund_height: z.bigint().nullable(),
   outpoints: outpointsSchema.nullable(),

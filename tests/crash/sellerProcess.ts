@@ -21,6 +21,9 @@ const OPEN_QUOTAS = {
   SWAPD_LIMITS__CREATE_PER_MINUTE: '100000',
 };
 
+/** Keys of the configuration as environment variables. */
+export type Settings = Readonly<Record<string, string>>;
+
 /** Variables of {@link file://./../../src/engine/failpoint.ts}. */
 export type Arming = { readonly failpoint?: string; readonly traceFile?: string };
 
@@ -46,11 +49,12 @@ type Run = {
   isExpected: boolean;
 };
 
-function environment(electrumUrl: string, arming: Arming): NodeJS.ProcessEnv {
+function environment(electrumUrl: string, arming: Arming, settings: Settings): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([key]) => !/^(SWAPD_|FAILPOINT)/.test(key));
   return {
     ...Object.fromEntries(inherited),
     ...OPEN_QUOTAS,
+    ...settings,
     SWAPD_ELECTRUM__SERVERS: `["${electrumUrl}"]`,
     ...(arming.failpoint === undefined ? {} : { FAILPOINT: arming.failpoint }),
     ...(arming.traceFile === undefined ? {} : { FAILPOINT_TRACE: arming.traceFile }),
@@ -61,8 +65,9 @@ export function sellerProcess(options: {
   readonly config: string;
   readonly electrumUrl: string;
   readonly logFile: string;
+  readonly settings?: Settings;
 }): SellerProcess {
-  const { config, electrumUrl, logFile } = options;
+  const { config, electrumUrl, logFile, settings = {} } = options;
   const deaths: string[] = [];
   let run: Run | undefined;
   let starts = 0;
@@ -72,7 +77,7 @@ export function sellerProcess(options: {
     const log = openSync(logFile, 'a', 0o600);
     const child = spawn(process.execPath, ['--import', PRELOAD, DAEMON, 'run', '--config', config], {
       stdio: ['ignore', 'pipe', log, 'ipc'],
-      env: environment(electrumUrl, arming),
+      env: environment(electrumUrl, arming, settings),
     });
     closeSync(log);
     starts += 1;

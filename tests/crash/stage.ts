@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { z } from 'zod';
 
-import type { PurchaseRecord, Step } from '../../src/buyer/record.js';
+import { isFinal, type PurchaseRecord, type Step } from '../../src/buyer/record.js';
 import { openAdmin, type AdminClient } from '../../src/buyer/rpcClient.js';
 import { assetId, type AssetId } from '../../src/core/units.js';
 import type { LightningNode } from '../../src/lightning/node.js';
@@ -21,7 +21,7 @@ import {
 import { openChainView, type ChainView } from './chainView.js';
 import { startElectrumProxy, type ElectrumProxy } from './electrumProxy.js';
 import { isEnded, readSwap, type SwapRow } from './sellerDatabase.js';
-import { sellerProcess, type SellerProcess } from './sellerProcess.js';
+import { sellerProcess, type SellerProcess, type Settings } from './sellerProcess.js';
 
 export type Stage = {
   readonly world: TestWorld;
@@ -39,17 +39,24 @@ export type Stage = {
 };
 
 const DEADLINE_MS = 40_000;
+/** Purchases that a dying seller delays again and again. */
+const DRIVE_DEADLINE_MS = 120_000;
 /** Pause between blocks that only deepen what is mined. */
 const DEEPENING_MS = 250;
 
-/** Starts a world and takes the seller's place in it. */
-export async function openStage(): Promise<Stage> {
+/**
+ * Starts a world and takes the seller's place in it.
+ *
+ * @param settingsFor what the seller's configuration says otherwise in this world.
+ */
+export async function openStage(settingsFor?: (world: TestWorld) => Promise<Settings>): Promise<Stage> {
   const world = await startTestWorld();
+  const settings = (await settingsFor?.(world)) ?? {};
   const { swapd, electrum, assets, policy_asset: lbtc } = world.file();
   await world.ask({ command: 'stop', name: 'swapd' });
   const proxy = await startElectrumProxy(electrum);
   const logFile = join(world.dir, 'logs', 'swapd-crash.log');
-  const seller = sellerProcess({ config: swapd.config, electrumUrl: proxy.url, logFile });
+  const seller = sellerProcess({ config: swapd.config, electrumUrl: proxy.url, logFile, settings });
   await seller.up();
   const buyer = await openBuyer(world);
   const admin = openAdmin({ address: swapd.admin, token: readFileSync(swapd.admin_token_file, 'utf8').trim() });
@@ -74,6 +81,21 @@ export async function openStage(): Promise<Stage> {
   };
 }
 
+/** One stage for many cases, replaced when something went wrong on it. */
+export type Theatre = { readonly stage: () => Promise<Stage>; readonly discard: () => Promise<void> };
+
+export function openTheatre(): Theatre {
+  let current: Stage | undefined;
+  return {
+    stage: async () => (current ??= await openStage()),
+    discard: async () => {
+      const last = current;
+      current = undefined;
+      await last?.close();
+    },
+  };
+}
+
 const statusSchema = z.object({
   liquid: z.object({ height: z.int(), mempool: z.int(), floor_sat_per_kvb: z.string() }),
 });
@@ -82,9 +104,16 @@ const statusSchema = z.object({
 export const liquidStatus = async (stage: Stage): Promise<z.output<typeof statusSchema>['liquid']> =>
   statusSchema.parse(await stage.world.ask({ command: 'status' })).liquid;
 
-/** Drives a purchase; the seller may die at any moment, also while it is asked to start the swap. */
+/** Drives a purchase to a step, or to its end; the seller may die at any moment, also while it is asked to start the swap. */
 export const drive = (stage: Stage, record: PurchaseRecord, until: Step): Promise<PurchaseRecord> =>
-  eventually(`purchase ${record.number} at ${until}`, () => driveTo(stage.buyer, record, until), DEADLINE_MS);
+  eventually(
+    `purchase ${record.number} at ${until}`,
+    async () => {
+      const driven = await driveTo(stage.buyer, record, until);
+      return driven.progress.step === until || isFinal(driven.progress.step) ? driven : undefined;
+    },
+    DRIVE_DEADLINE_MS,
+  );
 
 /** A purchase whose swap the seller has stored. One that a starting seller refused is made anew, as a person would. */
 export async function buy(stage: Stage): Promise<PurchaseRecord> {
@@ -142,7 +171,7 @@ export async function mineUntil(
       }
       return undefined;
     },
-    DEADLINE_MS,
+    DRIVE_DEADLINE_MS,
   ).catch((error: unknown) => {
     const found = ids
       .map((id) => readSwap(stage.database, id))
