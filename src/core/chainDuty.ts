@@ -165,6 +165,7 @@ function bumpDuties(swap: FundedSwap, facts: Facts, seen: Txid): readonly Duty[]
 function subsidyDuties(swap: FundedSwap, facts: Facts, htlc: HtlcReport): readonly Duty[] {
   if (!swap.isSubsidyOpen || facts.tip === undefined) return NOTHING;
   const spend = htlc.spends[1];
-  if (spend !== undefined) return spend.confs >= FINAL_CONFS ? [record({ kind: 'subsidy_done' })] : NOTHING;
+  if (spend !== undefined)
+    return spend.confs >= FINAL_CONFS ? [record({ kind: 'subsidy_done', txid: spend.txid })] : NOTHING;
   return facts.tip >= swap.refundHeight && htlc.isSeen ? refundDuties(facts) : NOTHING;
 }

@@ -123,7 +123,8 @@ export type SwapEvent =
   | { readonly kind: 'spend_gone' }
   /** `isSubsidyOpen`: the buyer claimed the asset and left the fee subsidy. */
   | { readonly kind: 'claim_final'; readonly isSubsidyOpen?: boolean }
-  | { readonly kind: 'subsidy_done' }
+  /** The subsidy that a buyer left was spent for good by that transaction. */
+  | { readonly kind: 'subsidy_done'; readonly txid: Txid }
   | { readonly kind: 'refund_final' }
   | { readonly kind: 'failed'; readonly reason: string }
   | { readonly kind: 'funding_lost'; readonly reason: string }

@@ -4,12 +4,12 @@ import type { Duty } from '../core/facts.js';
 import { LIQUID_NETWORKS } from '../core/network.js';
 import { isFunded, type FundedSwap, type Swap, type SwapEvent } from '../core/swap.js';
 import { PROFILES } from '../core/timelock.js';
-import type { UnixSecs } from '../core/units.js';
+import type { Txid, UnixSecs } from '../core/units.js';
 import { errorChain, SwapError } from '../errors.js';
 import type { HoldInvoice } from '../lightning/node.js';
 import { savePause } from '../store/meta.js';
 import { moveSwap } from '../store/swaps.js';
-import { closeRefunds, findSwapTx, type TxKind } from '../store/txs.js';
+import { closeRefunds, findSwapTx, reopenTx, type TxKind } from '../store/txs.js';
 import { signAbort } from './abort.js';
 import { writeBundle } from './bundle.js';
 import { invoiceLabel, pauseReason, tellAlarm, type EngineContext } from './context.js';
@@ -51,6 +51,7 @@ export async function perform(ctx: EngineContext, swap: Swap, duty: Exclude<Duty
       await failpointsAroundCall('settleInvoice', () => ctx.lightning.settleInvoice(ctx.keys.preimageFor(swap.id)));
       return;
     case 'cancel':
+      if (!ctx.store.isReadOnly) ctx.generation.flush(); // without a commit there is nothing to flush
       await failpointsAroundCall('cancelInvoice', () => ctx.lightning.cancelInvoice(swap.paymentHash));
       return;
     case 'sign_refund':
@@ -69,10 +70,8 @@ function record(ctx: EngineContext, swap: Swap, event: SwapEvent, alarm?: string
   const text = `swap ${swap.id}: ${alarm ?? ''}`;
   const move = (): Swap => {
     if (alarm !== undefined) savePause(ctx.store, pauseReason(text));
-    if (event.kind === 'claim_final' && swap.state === 'CLAIM_SEEN') closeRefunds(ctx.store, swap.id, swap.claimTxid);
-    if (event.kind === 'refund_final' && swap.state === 'REFUND_SEEN') {
-      closeRefunds(ctx.store, swap.id, swap.refundTxid);
-    }
+    const spentBy = finalSpend(swap, event);
+    if (spentBy !== undefined) closeRefunds(ctx.store, swap.id, spentBy);
     return moveSwap(ctx.store, swap, event, ctx.now());
   };
   const isCounted = decidesPayment(event);
@@ -91,6 +90,13 @@ function record(ctx: EngineContext, swap: Swap, event: SwapEvent, alarm?: string
   );
   ctx.changes.emit('swap', swap.id);
   return next;
+}
+
+/** What spent the HTLC for good, when the event says that. */
+function finalSpend(swap: Swap, event: SwapEvent): Txid | undefined {
+  if (event.kind === 'subsidy_done') return event.txid;
+  if (event.kind === 'claim_final' && swap.state === 'CLAIM_SEEN') return swap.claimTxid;
+  return event.kind === 'refund_final' && swap.state === 'REFUND_SEEN' ? swap.refundTxid : undefined;
 }
 
 /** SETTLING and CANCELING: what an older database would not know of and must not contradict. */
@@ -154,7 +160,14 @@ function checkInvoice(ctx: EngineContext, swap: Swap, bolt11: string): { expires
 async function broadcast(ctx: EngineContext, swap: Swap, kind: TxKind): Promise<void> {
   const tx = findSwapTx(ctx.store, swap.id, kind);
   if (tx === undefined) throw new Error(`swap ${swap.id} has no ${kind} transaction`);
-  if (!ctx.store.isReadOnly) ctx.generation.flush();
+  if (!ctx.store.isReadOnly) {
+    ctx.generation.flush();
+    // What has to be broadcast again is not final any more: from now on it is followed like any other.
+    if (tx.isFinal)
+      ctx.store.tx(() => {
+        reopenTx(ctx.store, tx.id);
+      });
+  }
   const outcome = await failpointsAroundCall(`broadcast ${kind}`, () => ctx.chain.broadcast(tx.raw));
   switch (outcome.kind) {
     case 'accepted':

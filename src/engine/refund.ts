@@ -1,17 +1,30 @@
 /** Step S7: signs and commits refunds; broadcasting them is another duty. */
-import { buildRefund } from '../core/htlcSpend.js';
+import { buildRefund, type HtlcSpend } from '../core/htlcSpend.js';
 import type { FundedSwap } from '../core/swap.js';
-import { fullVsize, parseTransaction, rawOf, txidOf, type HtlcOutpoint } from '../core/tx.js';
-import { satPerKvb, type Sat, type SatPerKvb } from '../core/units.js';
+import {
+  feeFor,
+  fullVsize,
+  parseTransaction,
+  rawOf,
+  SEQUENCE_REPLACEABLE,
+  txidOf,
+  type HtlcOutpoint,
+} from '../core/tx.js';
+import { MAX_MONEY, sat, satPerKvb, type BlockHeight, type Outpoint, type Sat, type SatPerKvb } from '../core/units.js';
 import { errorChain, SwapError } from '../errors.js';
+import type { Coin } from '../liquid/wallet.js';
 import { findSwap } from '../store/swaps.js';
 import { findSwapTx, insertTx, swapTxs, type NewTx, type OwnTx } from '../store/txs.js';
 import type { EngineContext } from './context.js';
 import { failpointsAroundCall, failpointsAroundCommit } from './failpoint.js';
+import { feeCoins } from './feeCoin.js';
 
 /** A replacement pays at least half as much again: more than the relay's own increment for any size. */
 const BUMP_NUMERATOR = 3n;
 const BUMP_DENOMINATOR = 2n;
+
+/** A transaction with a confidential output is larger than this, vB. */
+const CONFIDENTIAL_VSIZE = 1_000;
 
 /** What is left to refund: everything, or the subsidy that the buyer of a claimed swap left. */
 const outpointsOf = (swap: FundedSwap): readonly HtlcOutpoint[] =>
@@ -22,33 +35,84 @@ const outpointsOf = (swap: FundedSwap): readonly HtlcOutpoint[] =>
  * over the same outpoints. The rule that allows it was checked by `isRefundAllowed`; here only what is stored is checked
  * again. If nothing can be stored any more the refund goes out without a commit: it spends fixed outpoints to our own key.
  *
- * @throws SwapError `feerate_too_high` if the fee would exceed the subsidy or the operator's ceiling.
+ * @throws SwapError `feerate_too_high` if nothing can pay the fee, or the operator's ceiling forbids it.
  */
 export async function signRefund(ctx: EngineContext, swap: FundedSwap): Promise<void> {
   await ctx.walletSection.run(async () => {
     const { height } = await ctx.chain.tip();
     const before = findSwapTx(ctx.store, swap.id, 'refund');
-    const spend = buildRefund({
-      zkp: ctx.zkp,
-      randomBytes: ctx.randomBytes,
-      outpoints: outpointsOf(swap),
-      witnessScript: swap.witnessScript,
-      privateKey: ctx.keys.refundKey(swap.keyIndex).privateKey,
-      payoutScript: ctx.wallet.changeKey().scriptPubKey,
-      policyAsset: ctx.policyAsset,
-      feeRate: refundRate(ctx, await ctx.chain.feeRate(), before),
-      maxFeeSat: swap.feeSubsidySat,
-    });
-    const own = { txid: txidOf(spend.tx), raw: rawOf(spend.tx), feeSat: spend.feeSat, walletInputs: [] };
+    const feeRate = refundRate(ctx, await ctx.chain.feeRate(), before);
+    const { tx, feeSat, walletInputs } = await build(ctx, swap, { feeRate, tip: height });
+    const own = { txid: txidOf(tx), raw: rawOf(tx), feeSat, walletInputs };
     if (ctx.store.isReadOnly) {
       await sendUnstored(ctx, swap, own.raw);
       return;
     }
-    requireMore(before, own.feeSat);
+    requireMore(before, feeSat);
     const [newest] = swapTxs(ctx.store, swap.id, 'refund');
     const version = (newest?.version ?? 0) + 1;
     commitRefund(ctx, swap, { ...own, swapId: swap.id, kind: 'refund', version, signedHeight: height });
   });
+}
+
+type SignedRefund = HtlcSpend & { readonly walletInputs: readonly Outpoint[] };
+
+/**
+ * The subsidy pays the fee. Where it does not suffice the asset is worth more than a higher fee, which comes out of L-BTC
+ * that is refunded or out of one coin of the wallet; a subsidy alone is not.
+ */
+async function build(
+  ctx: EngineContext,
+  swap: FundedSwap,
+  { feeRate, tip }: { readonly feeRate: SatPerKvb; readonly tip: BlockHeight },
+): Promise<SignedRefund> {
+  const payout = ctx.wallet.changeKey();
+  const outpoints = outpointsOf(swap);
+  const attempt = (maxFeeSat: Sat, coin?: Coin): HtlcSpend | undefined => {
+    const { scriptPubKey: payoutScript, blindingPubkey } = payout;
+    const spend = ifAffordable(() =>
+      buildRefund({
+        zkp: ctx.zkp,
+        randomBytes: ctx.randomBytes,
+        outpoints,
+        witnessScript: swap.witnessScript,
+        privateKey: ctx.keys.refundKey(swap.keyIndex).privateKey,
+        payoutScript,
+        policyAsset: ctx.policyAsset,
+        feeRate,
+        maxFeeSat,
+        ...(coin?.isConfidential === true ? { blindingPubkey } : {}),
+        feeInputs: coin === undefined ? [] : [{ ...coin, sequence: SEQUENCE_REPLACEABLE }],
+      }),
+    );
+    if (spend !== undefined && coin !== undefined) ctx.wallet.sign(spend.tx, [coin], outpoints.length);
+    return spend;
+  };
+  const isWorthMore = swap.state !== 'CLAIMED';
+  const cheap = attempt(swap.feeSubsidySat) ?? (isWorthMore ? attempt(sat(MAX_MONEY)) : undefined);
+  if (cheap !== undefined) return { ...cheap, walletInputs: [] };
+  // A coin of the wallet is spent only by what is stored.
+  const earlier = swapTxs(ctx.store, swap.id, 'refund');
+  const coins = isWorthMore && !ctx.store.isReadOnly ? await feeCoins(ctx, { tip, earlier, except: new Set() }) : [];
+  for (const { coin, isFree } of coins) {
+    // Blinding takes long, so what cannot suffice is not tried: a confidential coin makes a confidential output at least.
+    if (coin.value + swap.feeSubsidySat < feeFor(coin.isConfidential ? CONFIDENTIAL_VSIZE : 1, feeRate)) continue;
+    const spend = attempt(sat(MAX_MONEY), coin);
+    if (spend !== undefined) return { ...spend, walletInputs: isFree ? [coin.outpoint] : [] };
+  }
+  throw new SwapError(
+    'feerate_too_high',
+    `refund: expected L-BTC for a fee at ${feeRate.toString()} sat/kvB, found a subsidy of ${swap.feeSubsidySat.toString()} sat and no coin that suffices`,
+  );
+}
+
+function ifAffordable<T>(attempt: () => T): T | undefined {
+  try {
+    return attempt();
+  } catch (error) {
+    if (error instanceof SwapError && error.code === 'feerate_too_high') return undefined;
+    throw error;
+  }
 }
 
 /** The server's rate, and more than a refund before it paid; never above the operator's ceiling. */

@@ -18,6 +18,11 @@ export function recentBlocks(store: Store): SeenBlock[] {
   }));
 }
 
+/** Forgets the blocks from that height on: the chain has others now. */
+export function forgetBlocksFrom(store: Store, height: BlockHeight): void {
+  store.run(store.q.deleteFrom('recent_blocks').where('height', '>=', BigInt(height)));
+}
+
 /** Remembers a block as the highest one: what was seen at its height or above is forgotten. */
 export function saveRecentBlock(store: Store, block: SeenBlock): void {
   const height = BigInt(block.height);

@@ -2,12 +2,14 @@
 import type { Selectable } from 'kysely';
 
 import {
+  displayHex,
+  outpoint,
+  outpointKey,
+  sat,
   swapId,
   toSafeNumber,
   txid,
   unixSecs,
-  sat,
-  outpointKey,
   type BlockHeight,
   type Outpoint,
   type Sat,
@@ -15,6 +17,7 @@ import {
   type Txid,
   type UnixSecs,
 } from '../core/units.js';
+import { parseTransaction } from '../core/tx.js';
 import type { Store } from './db.js';
 import type { TxRow } from './schema.js';
 
@@ -33,6 +36,8 @@ export type OwnTx = {
   readonly bodyHash: string | undefined;
   /** Liquid tip when it was signed; 0 for rows of older versions. */
   readonly signedHeight: number;
+  /** It has its final depth, as far as was seen. */
+  readonly isFinal: boolean;
 };
 
 const fromRow = (row: Selectable<TxRow>): OwnTx => ({
@@ -46,6 +51,7 @@ const fromRow = (row: Selectable<TxRow>): OwnTx => ({
   createdAt: unixSecs(toSafeNumber(row.created_at)),
   bodyHash: row.body_hash ?? undefined,
   signedHeight: toSafeNumber(row.signed_height),
+  isFinal: row.state === 'final',
 });
 
 /** A transaction to store. */
@@ -124,18 +130,59 @@ export function markTxFinal(store: Store, id: bigint): void {
   store.run(store.q.updateTable('txs').set({ state: 'final' }).where('tx_id', '=', id));
 }
 
-/** The transaction can never confirm again: its coins are free, as far as nothing else spends them. */
+/** A transaction that was final is not in the chain any more: it is followed again. */
+export function reopenTx(store: Store, id: bigint): void {
+  store.run(store.q.updateTable('txs').set({ state: 'signed' }).where('tx_id', '=', id).where('state', '=', 'final'));
+}
+
+/** A reorganisation may have undone transactions that were final: those signed from that height on are followed again. */
+export function reopenTxsFrom(store: Store, signedHeight: number): void {
+  const isFinal = store.q.updateTable('txs').set({ state: 'signed' }).where('state', '=', 'final');
+  store.run(isFinal.where('signed_height', '>=', BigInt(signedHeight)));
+}
+
+/**
+ * The transaction can never confirm again: its coins are free, as far as no other version of it spends them. Those stay
+ * reserved under that version.
+ */
 export function markTxConflicted(store: Store, id: bigint): void {
   store.run(store.q.updateTable('txs').set({ state: 'conflicted' }).where('tx_id', '=', id));
-  store.run(store.q.deleteFrom('utxo_reservations').where('tx_id', '=', id));
+  const held = store.all(store.q.selectFrom('utxo_reservations').select(['txid', 'vout']).where('tx_id', '=', id));
+  if (held.length === 0) return;
+  const heirs = otherVersions(store, id);
+  for (const coin of held) {
+    const key = outpointKey({ txid: txid(coin.txid), vout: toSafeNumber(coin.vout) });
+    const heir = heirs.find(({ raw }) => inputKeys(raw).includes(key));
+    const row = ['txid', '=', coin.txid] as const;
+    if (heir === undefined) {
+      store.run(
+        store.q
+          .deleteFrom('utxo_reservations')
+          .where(...row)
+          .where('vout', '=', coin.vout),
+      );
+    } else {
+      const moved = store.q.updateTable('utxo_reservations').set({ tx_id: heir.id });
+      store.run(moved.where(...row).where('vout', '=', coin.vout));
+    }
+  }
 }
+
+/** Versions of the same transaction of a swap that may still confirm, or did. */
+function otherVersions(store: Store, id: bigint): readonly OwnTx[] {
+  const row = store.first(store.q.selectFrom('txs').select(['swap_id', 'kind']).where('tx_id', '=', id));
+  if (row?.swap_id == null) return [];
+  return swapTxs(store, swapId(row.swap_id), row.kind as TxKind).filter((own) => !own.isConflicted);
+}
+
+const inputKeys = (raw: Buffer): string[] =>
+  parseTransaction(raw).ins.map((input) => outpointKey(outpoint(displayHex(input.hash), input.index)));
 
 /** The HTLC was spent for good by that transaction: it is final if it is ours, and every other refund is out of the race. */
 export function closeRefunds(store: Store, id: SwapId, spentBy: Txid): void {
-  for (const own of swapTxs(store, id, 'refund')) {
-    if (own.txid === spentBy) markTxFinal(store, own.id);
-    else markTxConflicted(store, own.id);
-  }
+  const versions = swapTxs(store, id, 'refund');
+  for (const own of versions) if (own.txid === spentBy) markTxFinal(store, own.id);
+  for (const own of versions) if (own.txid !== spentBy) markTxConflicted(store, own.id);
 }
 
 /** True once the swap's funding (or a parent of it) was excluded for good. */
@@ -153,4 +200,9 @@ export function isConflictedTx(store: Store, id: Txid): boolean {
 export function reservedCoins(store: Store): ReadonlySet<string> {
   const rows = store.all(store.q.selectFrom('utxo_reservations').select(['txid', 'vout']));
   return new Set(rows.map((row) => outpointKey({ txid: txid(row.txid), vout: toSafeNumber(row.vout) })));
+}
+
+/** True if the transaction is one of ours. */
+export function isOwnTx(store: Store, id: Txid): boolean {
+  return store.first(store.q.selectFrom('txs').select('tx_id').where('txid', '=', id)) !== undefined;
 }

@@ -135,7 +135,7 @@ export const EVENTS: readonly SwapEvent[] = [
   { kind: 'refund_seen', txid: REFUND_TXID },
   { kind: 'spend_gone' },
   { kind: 'claim_final' },
-  { kind: 'subsidy_done' },
+  { kind: 'subsidy_done', txid: REFUND_TXID },
   { kind: 'refund_final' },
   { kind: 'failed', reason: 'failed' },
   { kind: 'funding_lost', reason: 'lost' },

@@ -19,7 +19,17 @@ import {
   type SwapState,
 } from '../../../src/core/swap.js';
 import { msat, txid, unixSecs } from '../../../src/core/units.js';
-import { CLAIM_TXID, EVENTS, FUNDING, intent, PAYMENTS, PRICE, STATES, swapIn } from '../../support/swapFixtures.js';
+import {
+  CLAIM_TXID,
+  EVENTS,
+  FUNDING,
+  intent,
+  PAYMENTS,
+  PRICE,
+  REFUND_TXID,
+  STATES,
+  swapIn,
+} from '../../support/swapFixtures.js';
 import { renderSwapStates } from './swapStatesDoc.js';
 
 type Moves<Name extends string> = Readonly<Record<Name, Readonly<Partial<Record<SwapEventKind, Name>>>>>;
@@ -245,7 +255,7 @@ describe('events that carry facts', () => {
     const seen = swapIn('CLAIM_SEEN', { payment: 'SETTLED', isPreimageReleased: true });
     const left = apply(seen, { kind: 'claim_final', isSubsidyOpen: true });
     expect([left.state, left.isSubsidyOpen, isDone(left)]).toEqual(['CLAIMED', true, false]);
-    const done = apply(left, { kind: 'subsidy_done' });
+    const done = apply(left, { kind: 'subsidy_done', txid: REFUND_TXID });
     expect([done.state, done.isSubsidyOpen, isDone(done)]).toEqual(['CLAIMED', false, true]);
     expect(isDone(apply(seen, { kind: 'claim_final' }))).toBe(true);
   });

@@ -48,7 +48,7 @@ async function reportOf(
   insertNew(store);
   refunds.forEach(({ id, tx }, i) => {
     const refund = { swapId: swap.id, kind: 'refund', version: i + 1, txid: id, raw: rawOf(tx) } as const;
-    insertTx(store, { ...refund, feeSat: sat(1n), walletInputs: [] }, unixSecs(START));
+    insertTx(store, { ...refund, feeSat: sat(1n), signedHeight: HEIGHT, walletInputs: [] }, unixSecs(START));
   });
   const chain = chainOf({
     history: () => Promise.resolve(history),
@@ -61,7 +61,7 @@ async function reportOf(
       return Promise.resolve(TIP.hash);
     },
   });
-  return await reportHtlc(engineContext(temp, { chain }), swap, HEIGHT);
+  return await reportHtlc(engineContext(temp, { chain }), swap, { tip: HEIGHT, isDecisive: false });
 }
 
 describe('the HTLC as the chain shows it', () => {
@@ -103,7 +103,7 @@ describe('the HTLC as the chain shows it', () => {
     const ctx = engineContext(temp, {
       chain: chainOf({ history: () => Promise.resolve([funded]), unspent: () => Promise.resolve([]) }),
     });
-    await expect(reportHtlc(ctx, fundedWith('CANCELED'), HEIGHT)).rejects.toThrow(
+    await expect(reportHtlc(ctx, fundedWith('CANCELED'), { tip: HEIGHT, isDecisive: true })).rejects.toThrow(
       refusal('neither as unspent nor with its spend', 'chain_unavailable'),
     );
   });
@@ -160,9 +160,13 @@ describe('what one decision is made of', () => {
       invoice: undefined,
       node: undefined,
       htlc: undefined,
-      hasRefund: false,
+      isFundingLost: false,
+      abort: undefined,
+      refund: undefined,
       isPaused: false,
       isDegraded: false,
+      isReadOnly: false,
+      isFenced: false,
     });
   });
   it('asks the node only for what the decision needs', async () => {
@@ -207,7 +211,9 @@ describe('what one decision is made of', () => {
         return Promise.resolve(TIP.hash);
       },
     });
-    expect((await reportHtlc(engineContext(temp, { chain }), at, HEIGHT)).confs).toBe(confs);
+    expect((await reportHtlc(engineContext(temp, { chain }), at, { tip: HEIGHT, isDecisive: false })).confs).toBe(
+      confs,
+    );
     expect(proven).toEqual(isProven ? [HEIGHT - confs + 1] : []);
   });
   it('has no depth where the proof fails', async () => {

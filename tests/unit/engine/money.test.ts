@@ -32,7 +32,7 @@ import { withdraw } from '../../../src/engine/withdraw.js';
 import type { BroadcastOutcome } from '../../../src/liquid/chain.js';
 import type { Coin, LiquidWallet } from '../../../src/liquid/wallet.js';
 import { findSwap, moveSwap } from '../../../src/store/swaps.js';
-import { findSwapTx, pendingWalletTxs, reservedCoins } from '../../../src/store/txs.js';
+import { findSwapTx, pendingTxs, reservedCoins } from '../../../src/store/txs.js';
 import { GOLD, LBTC, nextTo, START } from '../../support/swapFixtures.js';
 import { insertNew, nthIntent, tempStore, type TempStore } from '../../support/tempStore.js';
 import { keyOf, loadZkp, randomBytes, refusal } from '../core/zkp.js';
@@ -240,7 +240,7 @@ describe('a withdrawal', () => {
     const first = await withdraw(ctx, request);
     const again = await withdraw(ctx, request);
     expect(again).toEqual(first);
-    expect(pendingWalletTxs(temp.store).map((own) => own.txid)).toEqual([first.txid]);
+    expect(pendingTxs(temp.store).map((own) => own.txid)).toEqual([first.txid]);
     expect(sent.map((raw) => txidOf(parseTransaction(raw)))).toEqual([first.txid, first.txid]);
     expect(reservedCoins(temp.store).size).toBe(2);
   });
@@ -251,7 +251,7 @@ describe('a withdrawal', () => {
   ])('is refused when its request id comes with another %s', async (_name, over) => {
     await withdraw(ctx, request);
     await expect(withdraw(ctx, { ...request, ...over })).rejects.toMatchObject({ code: 'request_id_reused' });
-    expect(pendingWalletTxs(temp.store)).toHaveLength(1);
+    expect(pendingTxs(temp.store)).toHaveLength(1);
   });
   it.each<BroadcastOutcome>([
     { kind: 'unknown', cause: new Error('timeout') },
@@ -259,7 +259,7 @@ describe('a withdrawal', () => {
   ])('that may not have arrived stays ours: %o', async (answer) => {
     outcome = answer;
     const { txid } = await withdraw(ctx, request);
-    expect(pendingWalletTxs(temp.store).map((own) => own.txid)).toEqual([txid]);
+    expect(pendingTxs(temp.store).map((own) => own.txid)).toEqual([txid]);
   });
   it('takes nothing that was promised to a swap', async () => {
     invoiced(1); // 250 of 1000
@@ -273,6 +273,6 @@ describe('a withdrawal', () => {
     ['an address of mainnet', encodeAddress(payee, 'liquidv1')],
   ])('is refused to %s', async (_name, wrong) => {
     await expect(withdraw(ctx, { ...request, address: wrong })).rejects.toMatchObject({ code: 'invalid_argument' });
-    expect([sent, pendingWalletTxs(temp.store)]).toEqual([[], []]);
+    expect([sent, pendingTxs(temp.store)]).toEqual([[], []]);
   });
 });

@@ -45,7 +45,8 @@ function put(state: SwapState, payment: PaymentStatus): Swap {
       txid: FUNDING_TXID,
       raw: Buffer.from('aa', 'hex'),
     } as const;
-    if ('fundingTxid' in swap) insertTx(store, { ...tx, feeSat: sat(1n), walletInputs: [] }, unixSecs(START));
+    if ('fundingTxid' in swap)
+      insertTx(store, { ...tx, feeSat: sat(1n), signedHeight: TIP.height, walletInputs: [] }, unixSecs(START));
     return swap;
   });
 }

@@ -19,7 +19,7 @@ import { SwapError } from '../../../src/errors.js';
 import type { ChainChange, Tip } from '../../../src/liquid/chain.js';
 import { findAcceptedTip } from '../../../src/store/meta.js';
 import { moveSwap } from '../../../src/store/swaps.js';
-import { insertTx, pendingWalletTxs } from '../../../src/store/txs.js';
+import { insertTx, pendingTxs } from '../../../src/store/txs.js';
 import { FUNDING, intent, pathTo, START } from '../../support/swapFixtures.js';
 import { insertNew, tempStore, type TempStore } from '../../support/tempStore.js';
 import { keyOf } from '../core/zkp.js';
@@ -48,6 +48,19 @@ afterEach(() => {
 });
 
 const NOW = START + 60;
+/** A chain that ends in TIP. */
+const chainAtTip = (over: Parameters<typeof chainOf>[0] = {}) =>
+  chainOf({
+    tip: () => Promise.resolve(TIP),
+    blockAt: (height) => Promise.resolve({ ...TIP, height }),
+    ...over,
+  });
+/** A chain with a block every minute that ends in this tip. */
+const mainChain = (tip: () => Tip) =>
+  chainOf({
+    tip: () => Promise.resolve(tip()),
+    blockAt: (height) => Promise.resolve(mainTip(height, { time: unixSecs(NOW - 60 * (tip().height - height)) })),
+  });
 const mainTip = (height: number, over: Partial<Tip> = {}): Tip => ({
   height: blockHeight(height),
   hash: blockHash(height.toString(16).padStart(64, '0')),
@@ -63,24 +76,24 @@ describe('a look at the chain', () => {
   };
 
   it('remembers a tip that passed the rule and drives every swap', async () => {
-    const ctx = await sweep({ chain: chainOf({ tip: () => Promise.resolve(TIP) }) });
+    const ctx = await sweep({ chain: chainAtTip() });
     expect(findAcceptedTip(temp.store)).toEqual({ height: TIP.height, hash: TIP.hash, acceptedAt: NOW });
     expect([ctx.health.tip, ctx.health.degradedReason, driven]).toEqual([TIP, undefined, ['all']]);
   });
   it('is degraded by a tip that breaks the rule, which is never remembered', async () => {
     const network = 'liquidv1';
-    await sweep({ network, chain: chainOf({ tip: () => Promise.resolve(mainTip(3_000_000)) }) });
-    const ctx = await sweep({ network, chain: chainOf({ tip: () => Promise.resolve(mainTip(3_000_061)) }) });
+    await sweep({ network, chain: mainChain(() => mainTip(3_000_000)) });
+    const ctx = await sweep({ network, chain: mainChain(() => mainTip(3_000_061)) });
     expect(ctx.health.degradedReason).toContain('one block a minute');
     expect(findAcceptedTip(temp.store)?.height).toBe(3_000_000);
     const stale = mainTip(3_000_001, { time: unixSecs(NOW - 601) });
     expect(
-      (await sweep({ network, chain: chainOf({ tip: () => Promise.resolve(stale) }) })).health.degradedReason,
+      (await sweep({ network, chain: mainChain(() => stale) })).health.degradedReason,
     ).toContain('601 s');
   });
   it('is good again with the next good tip', async () => {
     let tip = mainTip(3_000_000, { time: unixSecs(NOW - 700) });
-    const ctx = engineContext(temp, { network: 'liquidv1', chain: chainOf({ tip: () => Promise.resolve(tip) }) });
+    const ctx = engineContext(temp, { network: 'liquidv1', chain: mainChain(() => tip) });
     await sweepChain(ctx, reconciler);
     expect(ctx.health.degradedReason).toContain('700 s');
     tip = mainTip(3_000_000);
@@ -89,10 +102,10 @@ describe('a look at the chain', () => {
   });
   it('is degraded while the server is away, and the swaps are driven all the same', async () => {
     const ctx = await sweep({});
-    expect(ctx.health.degradedReason).toBe('the Electrum server does not answer');
+    expect(ctx.health.degradedReason).toBe('no Electrum server answers');
     const wallet = { ...walletOf(), sync: () => Promise.reject(new SwapError('chain_unavailable', 'away')) };
-    const half = await sweep({ wallet, chain: chainOf({ tip: () => Promise.resolve(TIP) }) });
-    expect(half.health.degradedReason).toBe('the Electrum server does not answer');
+    const half = await sweep({ wallet, chain: chainAtTip() });
+    expect(half.health.degradedReason).toBe('no Electrum server answers');
     expect(driven).toEqual(['all', 'all']);
   });
 
@@ -105,13 +118,21 @@ describe('a look at the chain', () => {
     const sentWith = async (height: number | undefined): Promise<Buffer[]> => {
       insertTx(
         temp.store,
-        { kind: 'withdraw', version: 1, txid: id, raw: tx.toBuffer(), feeSat: sat(1n), walletInputs: [] },
+        {
+          kind: 'withdraw',
+          version: 1,
+          txid: id,
+          raw: tx.toBuffer(),
+          feeSat: sat(1n),
+          signedHeight: TIP.height,
+          walletInputs: [],
+        },
         unixSecs(START),
       );
       const sent: Buffer[] = [];
       await sweep({
-        chain: chainOf({
-          tip: () => Promise.resolve(TIP),
+        chain: chainAtTip({
+          proveInclusion: () => Promise.resolve(TIP.hash),
           history: () => Promise.resolve(height === undefined ? [] : [{ txid: id, height }]),
           broadcast: (raw) => {
             sent.push(Buffer.from(raw));
@@ -128,7 +149,7 @@ describe('a look at the chain', () => {
       ['it is two blocks deep: it is final', TIP.height - 1, 0, 0],
     ])('%s', async (_name, height, sends, pending) => {
       expect(await sentWith(height)).toHaveLength(sends);
-      expect(pendingWalletTxs(temp.store)).toHaveLength(pending);
+      expect(pendingTxs(temp.store)).toHaveLength(pending);
     });
   });
 });
