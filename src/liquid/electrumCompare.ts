@@ -29,7 +29,7 @@ export function mergeHistories(views: readonly HistoryView[]): HistoryEntry[] {
 export function historyContradiction(views: readonly HistoryView[]): string | undefined {
   for (const [txid, listed] of listings(views)) {
     for (const { view, height } of listed) {
-      if (height === undefined || height <= 0 || height > view.tipAfter) continue;
+      if (height === undefined || height <= 0) continue;
       const other = listed.find(
         (found) => found.height !== height && height <= found.view.tipBefore - INDEX_LAG_BLOCKS,
       )?.view;

@@ -47,6 +47,7 @@ export async function startGroup(options: {
   readonly prepare?: (servers: readonly HostileElectrum[]) => void;
   readonly extraUrls?: readonly string[];
   readonly reconnectWaitMs?: number;
+  readonly retryMs?: number;
 }): Promise<Group> {
   const servers = await Promise.all(Array.from({ length: options.count }, async () => await startHostileElectrum()));
   options.prepare?.(servers);
@@ -58,8 +59,8 @@ export async function startGroup(options: {
       connectMs: 1_000,
       requestMs: SILENCE_MS,
       reconnectWaitMs: options.reconnectWaitMs ?? 1_000,
-      retryMinMs: 10,
-      retryMaxMs: 40,
+      retryMinMs: options.retryMs ?? 10,
+      retryMaxMs: options.retryMs ?? 40,
     },
   });
   const changes: ChainChange[] = [];
@@ -71,7 +72,11 @@ export async function startGroup(options: {
     errors: () => lines,
     close: async () => {
       chain.close();
-      await Promise.all(servers.map(async (server) => { await server.close(); }));
+      await Promise.all(
+        servers.map(async (server) => {
+          await server.close();
+        }),
+      );
     },
   };
 }

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { blockHeight, outpoint, txid, type Txid } from '../../../src/core/units.js';
+import { scripthash } from '../../../src/liquid/electrumAnswers.js';
 import {
   forkedHeader,
   SCRIPT,
@@ -112,6 +113,15 @@ describe('a block', () => {
     showTip(other, headerVector(432));
     await group.chain.blockAt(H(432));
     expect(group.chain.disagreement()).toBeUndefined();
+  });
+
+  it('that only one server still shows does not end a disagreement', async () => {
+    showTip(other, forkedHeader(432));
+    await expect(group.chain.blockAt(H(432))).rejects.toMatchObject({ code: 'chain_unavailable' });
+    await other?.close();
+    await eventually('it is gone', async () => (await group.chain.tips()).length === 1);
+    expect((await group.chain.blockAt(H(432))).hash).toBe(headerVector(432).hash);
+    expect(group.chain.disagreement()).toContain('block 432');
   });
 
   it('0 must be the same at all servers', async () => {
@@ -228,6 +238,29 @@ describe('a history', () => {
       await group.chain.tips();
       return group.chain.disagreement() === undefined;
     });
+  });
+
+  it('remembered a moment too long is no disagreement: it is asked for again first', async () => {
+    group.chain.subscribe(SCRIPT);
+    await group.chain.blockAt(H(0)); // answered behind the subscriptions
+    await heights();
+    for (const server of group.servers) showHistory(server, [[FUNDING.id, 430]]);
+    group.changes.length = 0;
+    for (const connection of honest?.connections ?? []) {
+      connection.notify('blockchain.scripthash.subscribe', [scripthash(SCRIPT), 'ab']);
+    }
+    await eventually('one server tells', () => group.changes.some(({ kind }) => kind === 'script'));
+    expect((await heights()).get(FUNDING.id)).toBe(430);
+    expect(group.errors()).toEqual([]);
+  });
+
+  it('that only one server still tells does not end a disagreement', async () => {
+    showHistory(honest, [[SPEND.id, 430]]);
+    await heights();
+    await other?.close();
+    await eventually('it is gone', async () => (await group.chain.tips()).length === 1);
+    await heights();
+    expect(group.chain.disagreement()).toContain(SPEND.id);
   });
 
   it('of a script that nobody watches any more is no disagreement', async () => {

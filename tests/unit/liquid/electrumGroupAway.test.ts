@@ -166,7 +166,16 @@ describe('servers that are away', () => {
     expect(await group.chain.broadcast(FUNDING.raw)).toMatchObject({ kind: 'unknown' });
   });
 
+  it('all of them hold up a question for the wait of the group, not for that of each server too', async () => {
+    await restart({ count: 0, extraUrls: [NOWHERE, 'tcp://127.0.0.1:2'], reconnectWaitMs: 1_000 });
+    await group.chain.tips().catch(() => undefined);
+    expect((await timed(group.chain.tips().catch(() => undefined))).ms).toBeLessThan(1_700);
+  });
+
   it('all of them for a moment: a question waits for the first to come back', async () => {
+    await restart({ count: 2, retryMs: 700 });
+    for (const server of group.servers) showHistory(server, [[FUNDING.id, 432]]);
+    await group.chain.tips();
     group.servers.forEach((server) => {
       server.dropAll();
     });

@@ -11,7 +11,7 @@ import { createLogger } from '../../../src/log.js';
 import { listenElectrum, openLiquidChain } from '../../../src/sandbox/liquid/world.js';
 import { startCountingProxy } from '../../support/countingProxy.js';
 import { eventually } from '../../support/eventually.js';
-import { ServerFault, startHostileElectrum, type HostileElectrum } from '../../support/hostileElectrum.js';
+import { ServerFault, SILENCE, startHostileElectrum, type HostileElectrum } from '../../support/hostileElectrum.js';
 
 const log = createLogger('test', 'silent');
 const HISTORY = 'blockchain.scripthash.get_history';
@@ -144,6 +144,17 @@ describe('the history of a subscribed script', () => {
     expect(asked(HISTORY)).toBe(3);
   });
 
+  it('is asked for while a fresh connection has not come to its subscription', async () => {
+    for (let n = 100; n < 200; n += 1) chain.subscribe(scriptOf(n)); // more than are sent at once
+    await subscribed();
+    await chain.history(SCRIPT);
+    server.methods.set(SUBSCRIBE, () => SILENCE);
+    server.dropAll();
+    await eventually('it is back', () => told.filter((kind) => kind === 'connected').length === 2);
+    await chain.history(SCRIPT);
+    expect(asked(HISTORY)).toBe(2);
+  });
+
   it('is asked for again after ten minutes, in case a notification was lost', async () => {
     await subscribed();
     vi.useFakeTimers({ toFake: ['performance'] });
@@ -221,7 +232,11 @@ describe('with 1,000 subscribed scripts', () => {
       expect((await chain.history(scriptOf(2)))[0]?.height).toBe(sandbox.tip().height);
     } finally {
       chain.close();
-      await Promise.all(proxies.map(async (proxy) => { await proxy.close(); }));
+      await Promise.all(
+        proxies.map(async (proxy) => {
+          await proxy.close();
+        }),
+      );
       await electrum.close();
       sandbox.close();
     }
