@@ -12,6 +12,8 @@ import { renameSynced } from './syncedFile.js';
 /** Name of the copy that is renewed, in the folder of the recovery bundles. */
 const REGULAR_COPY = 'swapd.backup.sqlite';
 const MS_PER_MINUTE = 60_000;
+/** How soon a backup is made that was held back. */
+const LOOK_MS = 10_000;
 
 /**
  * Copies the database to a new file (mode 0600), checked and on disk when this returns.
@@ -36,6 +38,7 @@ export function backupTo(store: Store, path: string): void {
  * Renews the copy beside the bundles: at once and then at every interval, until the signal aborts. A failure is logged.
  * While FENCED nothing is written, because the copy may be newer than a database that was put back.
  *
+ * @param options.intervalMinutes 0: never.
  * @returns a promise that ends with the signal and never rejects.
  */
 export function startRegularBackups(options: {
@@ -46,32 +49,38 @@ export function startRegularBackups(options: {
   readonly log: Logger;
   readonly signal: AbortSignal;
 }): Promise<void> {
-  const { store, dir, intervalMinutes, isFenced, log, signal } = options;
+  const { store, dir, isFenced, log, signal } = options;
   const path = join(dir, REGULAR_COPY);
-  if (intervalMinutes === 0) return Promise.resolve();
-  const renew = (): void => {
+  const intervalMs = options.intervalMinutes * MS_PER_MINUTE;
+  if (intervalMs === 0) return Promise.resolve();
+  let dueAt = performance.now();
+  let isHeldBack = false;
+  const look = (): void => {
+    if (performance.now() < dueAt) return;
     if (isFenced()) {
-      log.warn({ path }, 'no backup while FENCED: the copy from before is kept');
+      if (!isHeldBack) log.warn({ path }, 'no backup while FENCED: the copy from before is kept');
+      isHeldBack = true;
       return;
     }
-    try {
-      rmSync(`${path}.new`, { force: true }); // of a crash
-      writeCopy(store, path);
-      log.debug({ path }, 'backup written');
-    } catch (error) {
-      log.error({ path, cause: errorChain(error) }, 'backup not written');
-    }
+    isHeldBack = false;
+    dueAt = performance.now() + intervalMs;
+    renew(store, path, log);
   };
-  return loop({
-    name: 'backup',
-    log,
-    signal,
-    pauseMs: intervalMinutes * MS_PER_MINUTE,
-    round: () => {
-      renew();
-      return Promise.resolve();
-    },
-  });
+  const round = (): Promise<void> => {
+    look();
+    return Promise.resolve();
+  };
+  return loop({ name: 'backup', log, signal, pauseMs: Math.min(intervalMs, LOOK_MS), round });
+}
+
+function renew(store: Store, path: string, log: Logger): void {
+  try {
+    rmSync(`${path}.new`, { force: true }); // of a crash
+    writeCopy(store, path);
+    log.debug({ path }, 'backup written');
+  } catch (error) {
+    log.error({ path, cause: errorChain(error) }, 'backup not written');
+  }
 }
 
 /** A crash leaves the old file or the new one, and at most a draft beside it. */
