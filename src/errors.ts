@@ -12,6 +12,7 @@ export type ErrorCode =
   | 'offer_not_found'
   | 'quote_not_found'
   | 'swap_not_found'
+  | 'principal_not_found'
   | 'quote_expired'
   | 'quote_used'
   | 'offer_changed'

@@ -10,12 +10,12 @@ import type { AdminClient } from '../buyer/rpcClient.js';
 import { assetId, displayHex, hex } from '../core/units.js';
 import { SwapError } from '../errors.js';
 import type { AssetBalance } from '../gen/ln_liquid_swap/v1/admin.js';
-import { PaymentStatus, SwapStatus } from '../gen/ln_liquid_swap/v1/swap.js';
+import { addAdminBuyerCommands } from './adminBuyerCommands.js';
+import { addAdminSwapCommands } from './adminSwapCommands.js';
 import { describeAmount, describeMsat, parseAmount } from './amount.js';
 import { findAsset, type KnownAsset } from './asset.js';
 import { EXIT, type ExitCode } from './exit.js';
-import { enumName } from './json.js';
-import { limitOption, noOptions, ppmOption, uint64Option } from './options.js';
+import { noOptions, partsArgument, ppmOption, uint64Option } from './options.js';
 import { fields, table } from './output.js';
 import { action, withAdmin, withSeller, type Run } from './run.js';
 import { describeOffers } from './views.js';
@@ -26,8 +26,7 @@ const withdrawOptions = z.object({
   address: z.string(),
   requestId: z.uuid().optional(),
 });
-const swapsOptions = z.object({ state: z.string().optional(), limit: limitOption.optional() });
-const pauseOptions = z.object({ reason: z.string().max(200).default('by the operator') });
+const splitOptions = z.object({ requestId: z.uuid().optional() });
 const offerSetOptions = z.object({
   asset: z.string(),
   priceMsatNumerator: uint64Option.optional(),
@@ -52,17 +51,19 @@ export function addAdminCommands(program: Command): void {
     .option('--request-id <uuid>', 'repeat a withdrawal whose outcome is unknown')
     .action(action(withdrawOptions, withdraw));
   admin
-    .command('swaps')
-    .description('all swaps, newest first')
-    .option('--state <status>', 'only this status, e.g. FUNDED')
-    .option('--limit <count>', 'at most this many')
-    .action(action(swapsOptions, swaps));
+    .command('split')
+    .description('make equal coins of an asset, so that swaps can start side by side')
+    .argument('<asset>', 'ticker or 64-digit asset id')
+    .argument('<parts>', 'how many coins, 2 to 20')
+    .option('--request-id <uuid>', 'repeat a split whose outcome is unknown')
+    .action(action(splitOptions, split));
+  addAdminSwapCommands(admin);
+  addAdminBuyerCommands(admin);
   admin
-    .command('pause')
-    .description('stop new quotes and swaps')
-    .option('--reason <text>', 'shown in the status')
-    .action(action(pauseOptions, pause));
-  admin.command('resume').description('end a pause').action(action(noOptions, resume));
+    .command('backup')
+    .description('copy the database while the daemon runs')
+    .argument('<file>', "absolute path on the daemon's machine at which nothing is yet")
+    .action(action(noOptions, backup));
   const offer = admin.command('offer').description('what is for sale');
   offer.command('list').description('the offers as buyers see them').action(action(noOptions, offerList));
   offer
@@ -110,10 +111,16 @@ async function balance(run: Run): Promise<ExitCode> {
     const answer = await client.getBalance({});
     run.out.result(answer, () =>
       table([
-        ['ASSET', 'AVAILABLE', 'RESERVED', 'LOCKED', 'PENDING'],
+        ['ASSET', 'AVAILABLE', 'RESERVED', 'LOCKED', 'PENDING', 'KEPT'],
         ...answer.balances.map((each) => {
           const { assetId: id, ticker, precision } = nameOf(each);
-          const amounts = [each.availableAmount, each.reservedAmount, each.lockedAmount, each.pendingAmount];
+          const amounts = [
+            each.availableAmount,
+            each.reservedAmount,
+            each.lockedAmount,
+            each.pendingAmount,
+            each.keptAmount,
+          ];
           return [id, ...amounts.map((units) => describeAmount(units, precision, ticker))];
         }),
       ]),
@@ -156,50 +163,35 @@ async function withdraw(run: Run, options: z.output<typeof withdrawOptions>): Pr
   });
 }
 
-function statusNamed(name: string | undefined): SwapStatus {
-  if (name === undefined) return SwapStatus.UNSPECIFIED;
-  const wanted = name.toUpperCase();
-  const found = Object.entries(SwapStatus).find(([each, value]) => each === wanted && value > 0);
-  if (found !== undefined) return found[1];
-  const known = Object.entries(SwapStatus).filter(([, value]) => value > 0);
-  const expected = known.map(([each]) => each).join(', ');
-  throw new SwapError('invalid_argument', `--state: expected one of ${expected}, found "${name.slice(0, 40)}"`);
-}
-
-async function swaps(run: Run, options: z.output<typeof swapsOptions>): Promise<ExitCode> {
-  const wanted = statusNamed(options.state);
+async function split(
+  run: Run,
+  options: z.output<typeof splitOptions>,
+  [name = '', parts = '']: readonly string[],
+): Promise<ExitCode> {
+  const count = partsArgument.safeParse(parts);
+  if (!count.success)
+    throw new SwapError('invalid_argument', `parts: expected an integer 2..20, found "${parts.slice(0, 40)}"`);
   return await withAdmin(run, async (client) => {
-    const answer = await client.listSwaps({ status: wanted, limit: options.limit ?? 0 });
-    run.out.result(answer, () =>
-      table([
-        ['SWAP', 'STATE', 'PAYMENT', 'UNITS', 'PRICE', 'BUYER', 'REASON'],
-        ...answer.swaps.map(({ swap, internalState, principal }) => [
-          hex(swap?.swapId ?? Buffer.alloc(0)),
-          internalState,
-          enumName(PaymentStatus, swap?.paymentStatus ?? 0),
-          String(swap?.assetAmount ?? 0n),
-          describeMsat(swap?.priceMsat ?? 0n),
-          printable(principal),
-          printable(swap?.reason ?? ''),
-        ]),
+    const asset = await assetNamed(run, client, name);
+    const requestId = options.requestId ?? randomUUID();
+    run.out.progress(`if the outcome stays unknown, repeat with --request-id ${requestId}`);
+    const request = { requestId, assetId: internal(asset), parts: count.data };
+    const answer = await client.splitCoins(request, { deadline: 60_000 });
+    run.out.result({ ...answer, requestId }, () =>
+      fields([
+        ['split', `${asset.ticker} ${asset.assetId} into ${count.data} coins`],
+        ['transaction', displayHex(answer.txid)],
+        ['fee', describeAmount(answer.feeSats, 8, 'L-BTC')],
       ]),
     );
     return EXIT.done;
   });
 }
 
-async function pause(run: Run, options: z.output<typeof pauseOptions>): Promise<ExitCode> {
+async function backup(run: Run, _options: object, [path = '']: readonly string[]): Promise<ExitCode> {
   return await withAdmin(run, async (client) => {
-    await client.pause({ reason: options.reason });
-    run.out.result({ paused: true, reason: options.reason }, () => `paused: ${options.reason}`);
-    return EXIT.done;
-  });
-}
-
-async function resume(run: Run): Promise<ExitCode> {
-  return await withAdmin(run, async (client) => {
-    await client.resume({});
-    run.out.result({ paused: false }, () => 'open for business');
+    await client.backup({ path }, { deadline: 600_000 });
+    run.out.result({ path }, () => `copied to ${path} on the daemon's machine`);
     return EXIT.done;
   });
 }

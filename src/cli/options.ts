@@ -16,6 +16,8 @@ export const timeoutOption = integer(1, 86_400).default(900);
 export const confsOption = integer(1, 100);
 /** Greatest number of rows. */
 export const limitOption = integer(1, 1_000);
+/** Coins that a split makes. */
+export const partsArgument = integer(2, 20);
 /** Parts per million. */
 export const ppmOption = integer(0, 1_000_000);
 /** An unsigned 64-bit integer. */

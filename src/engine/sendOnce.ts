@@ -8,6 +8,7 @@ import { tiedUp } from '../store/swaps.js';
 import { findRequestTx, insertTx } from '../store/txs.js';
 import type { EngineContext } from './context.js';
 import { failpointsAroundCall, failpointsAroundCommit } from './failpoint.js';
+import { fenceReason } from './fence.js';
 import { inventory } from './inventory.js';
 import { signSpend } from './walletSpend.js';
 
@@ -37,8 +38,8 @@ export type SentSpend = { readonly txid: Txid; readonly feeSat: Sat };
  * @throws SwapError `insufficient_inventory`, `request_id_reused`, `feerate_too_high`, `chain_unavailable`, `fenced`.
  */
 export async function sendOnce(ctx: EngineContext, request: OwnerRequest): Promise<SentSpend> {
-  if (ctx.health.fence !== undefined)
-    throw new SwapError('fenced', `expected a database that is not an old copy, found: ${ctx.health.fence}`);
+  const fence = fenceReason(ctx);
+  if (fence !== undefined) throw new SwapError('fenced', `expected a database that is no old copy, found: ${fence}`);
   const own = await ctx.walletSection.run(() => signedOnce(ctx, request));
   const outcome = await failpointsAroundCall(`broadcast ${request.kind}`, () => ctx.chain.broadcast(own.raw));
   if (outcome.kind !== 'accepted') {

@@ -40,7 +40,8 @@ export const STATUS = {
   OWED: SwapStatus.OWED,
 } as const satisfies Record<PublicStatus, SwapStatus>;
 
-const PAYMENT = {
+/** The payment status as a number of the protocol. */
+export const PAYMENT = {
   NONE: PaymentStatus.NONE,
   OPEN: PaymentStatus.OPEN,
   HELD: PaymentStatus.HELD,
@@ -79,7 +80,7 @@ async function shownHtlc(ctx: RpcContext, swap: FundedSwap, tip: Tip): Promise<H
 }
 
 /** The invoice is shown from the moment the funding is deep enough until it can no longer be paid. */
-function isInvoiceVisible(swap: Swap): boolean {
+export function isInvoiceVisible(swap: Swap): boolean {
   return swap.state === 'FUNDED' && (swap.payment === 'OPEN' || swap.payment === 'HELD');
 }
 
@@ -148,7 +149,8 @@ function progress(swap: Swap, when: When) {
   };
 }
 
-function nextAction(swap: Swap): NextAction {
+/** Who does what next. */
+export function nextAction(swap: Swap): NextAction {
   switch (swap.state) {
     case 'INTENT':
     case 'INVOICED':

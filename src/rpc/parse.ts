@@ -38,6 +38,9 @@ export const uuidField = z
   .transform((value) => value.toLowerCase())
   .refine((value) => UUID.test(value), 'expected a UUID like 123e4567-e89b-42d3-a456-426614174000');
 
+/** Why business is stopped. */
+export const reasonField = z.string().max(200, 'expected at most 200 characters');
+
 export const createQuoteSchema = z.object({ assetId: assetField, assetAmount: amountField });
 export const getQuoteSchema = z.object({ quoteId: quoteIdField });
 export const swapIdSchema = z.object({ swapId: swapIdField });

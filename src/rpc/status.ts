@@ -14,6 +14,7 @@ export const STATUS_OF_CODE = {
   offer_not_found: Status.NOT_FOUND,
   quote_not_found: Status.NOT_FOUND,
   swap_not_found: Status.NOT_FOUND,
+  principal_not_found: Status.NOT_FOUND,
   quote_expired: Status.FAILED_PRECONDITION,
   quote_used: Status.FAILED_PRECONDITION,
   offer_changed: Status.FAILED_PRECONDITION,

@@ -17,6 +17,7 @@ import type { Store } from './db.js';
 
 const PAUSE_KEY = 'pause_reason';
 const GENERATION_KEY = 'generation';
+const KEY_INDEX_FLOOR_KEY = 'key_index_floor';
 
 function findMeta(store: Store, key: string): string | undefined {
   return store.first(store.q.selectFrom('meta').select('value').where('key', '=', key))?.value;
@@ -47,6 +48,13 @@ export const findGeneration = (store: Store): bigint => BigInt(findMeta(store, G
 
 export function saveGeneration(store: Store, generation: bigint): void {
   saveMeta(store, GENERATION_KEY, generation.toString());
+}
+
+/** Refund keys below this index may have been used by swaps that an older database forgot. */
+export const findKeyIndexFloor = (store: Store): number => Number(findMeta(store, KEY_INDEX_FLOOR_KEY) ?? '0');
+
+export function saveKeyIndexFloor(store: Store, index: number): void {
+  saveMeta(store, KEY_INDEX_FLOOR_KEY, index.toString());
 }
 
 /** The last tip that passed the tip rule. */
@@ -122,6 +130,12 @@ export function saveWalletOutput(store: Store, key: string, output: StoredOutput
 /** Name of the principal whose token has this hash. */
 export function findPrincipal(store: Store, tokenHash: string): string | undefined {
   return store.first(store.q.selectFrom('principals').select('name').where('token_hash', '=', tokenHash))?.name;
+}
+
+/** Everybody who has a token, by name. */
+export function listPrincipals(store: Store): { readonly name: string; readonly createdAt: UnixSecs }[] {
+  const rows = store.all(store.q.selectFrom('principals').select(['name', 'created_at']).orderBy('name'));
+  return rows.map((row) => ({ name: row.name, createdAt: unixSecs(toSafeNumber(row.created_at)) }));
 }
 
 /** Adds or replaces the token of a name. */

@@ -21,7 +21,7 @@ const EXPECTED = {
   INVALID_ARGUMENT: ['invalid_argument'],
   UNAUTHENTICATED: ['unauthenticated'],
   PERMISSION_DENIED: ['forbidden'],
-  NOT_FOUND: ['offer_not_found', 'quote_not_found', 'swap_not_found'],
+  NOT_FOUND: ['offer_not_found', 'quote_not_found', 'swap_not_found', 'principal_not_found'],
   FAILED_PRECONDITION: [
     'quote_expired',
     'quote_used',

@@ -4,7 +4,7 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { CallContext, CallOptions } from "nice-grpc-common";
-import { Offer, Swap, SwapStatus } from "./swap.js";
+import { NextAction, Offer, PaymentStatus, Swap, SwapStatus } from "./swap.js";
 
 export const protobufPackage = "ln_liquid_swap.v1";
 
@@ -24,7 +24,7 @@ export interface GetStatusResponse {
   genesisHash: Buffer;
   /** Height of the Liquid tip; 0 before the first answer. */
   liquidHeight: number;
-  /** Active modes: "PAUSED", "DEGRADED", "READ_ONLY"; empty when all is well. */
+  /** Active modes: "PAUSED", "DEGRADED", "READ_ONLY", "FENCED", "LIGHTNING"; empty when all is well. */
   modes: string[];
   /** One sentence for each active mode. */
   modeReasons: string[];
@@ -68,8 +68,10 @@ export interface AssetBalance {
   reservedAmount: bigint;
   /** In HTLCs of open swaps. */
   lockedAmount: bigint;
-  /** Deposits that are not deep enough yet. */
+  /** Deposits that are not deep enough yet, and change at the end of too long a chain of unconfirmed transactions. */
   pendingAmount: bigint;
+  /** L-BTC kept for the fees of refunds. */
+  keptAmount: bigint;
 }
 
 /** Asks for an address. */
@@ -128,6 +130,102 @@ export interface AdminSwap {
   principal: string;
 }
 
+/** Asks for one swap. */
+export interface ShowSwapRequest {
+  /** 16 bytes. */
+  swapId: Buffer;
+}
+
+/** Everything stored of a swap. */
+export interface ShowSwapResponse {
+  /** As in ListSwaps. */
+  swap:
+    | AdminSwap
+    | undefined;
+  /** Index of the refund key. */
+  keyIndex: number;
+  /** The invoice, shown to the buyer or not; empty before there is one. */
+  bolt11: string;
+  /** Unix seconds when the invoice expires; 0 before there is one. */
+  invoiceExpiresAtUnixSecs: bigint;
+  /** Unix seconds after which the swap is no longer funded. */
+  fundByUnixSecs: bigint;
+  /** What the node held or holds for it, msat. */
+  heldMsat: bigint;
+  /** Timelock profile. */
+  profile: string;
+  /** The buyer's claim key, 33 bytes. */
+  claimPubkey: Buffer;
+  /** The node that signed the invoice, 33 bytes. */
+  sellerNodeId: Buffer;
+  /** True once the preimage may be shown to the buyer. */
+  isPreimageReleased: boolean;
+  /** True if it was open when an older database was accepted. */
+  isRestored: boolean;
+  /** True while the fee subsidy of a claimed swap waits for its refund. */
+  isSubsidyOpen: boolean;
+  /** Its history, oldest first. */
+  events: SwapEvent[];
+  /** Its transactions of ours, oldest first. */
+  transactions: OwnTransaction[];
+}
+
+/** A move of a swap. */
+export interface SwapEvent {
+  /** What happened, e.g. "payment_held". */
+  kind: string;
+  /** Internal state before. */
+  fromState: string;
+  /** Internal state after. */
+  toState: string;
+  /** Payment status before. */
+  fromPayment: string;
+  /** Payment status after. */
+  toPayment: string;
+  /** A reason or a txid. */
+  detail: string;
+  /** Unix seconds. */
+  createdAtUnixSecs: bigint;
+}
+
+/** A transaction that we signed for a swap. */
+export interface OwnTransaction {
+  /** "funding", "abort" or "refund". */
+  kind: string;
+  /** Counts from 1; a dearer one replaces the one before. */
+  version: number;
+  /** 32 bytes, internal byte order. */
+  txid: Buffer;
+  /** "signed", "final", or "conflicted": it can never confirm again. */
+  state: string;
+  /** Fee, satoshi of L-BTC. */
+  feeSats: bigint;
+  /** Liquid tip when it was signed; 0 if not known. */
+  signedHeight: number;
+  /** Unix seconds. */
+  createdAtUnixSecs: bigint;
+  /** The bytes that are broadcast. */
+  raw: Buffer;
+}
+
+/** Splits coins. */
+export interface SplitCoinsRequest {
+  /** A UUID; repeating it is safe. */
+  requestId: string;
+  /** 32 bytes, internal byte order. */
+  assetId: Buffer;
+  /** How many equal coins to make, 2..20. */
+  parts: number;
+}
+
+/** What was split. */
+export interface SplitCoinsResponse {
+  /** 32 bytes, internal byte order. */
+  txid: Buffer;
+  /** Fee, satoshi of L-BTC. */
+  feeSats: bigint;
+}
+
 /** Stops new business. */
 export interface PauseRequest {
   /** Shown in the status; at most 200 characters. */
@@ -136,6 +234,36 @@ export interface PauseRequest {
 
 /** New business is stopped. */
 export interface PauseResponse {
+}
+
+/** Stops new business and asks what is left. */
+export interface DrainRequest {
+  /** Shown in the status; at most 200 characters. Empty: an earlier reason stays. */
+  reason: string;
+}
+
+/** What is still open. */
+export interface DrainResponse {
+  /** Why new business is stopped. */
+  reason: string;
+  /** Swaps that are not over, oldest first. */
+  openSwaps: OpenSwap[];
+}
+
+/** A swap that is not over. */
+export interface OpenSwap {
+  /** 16 bytes. */
+  swapId: Buffer;
+  /** The internal state, e.g. "FUNDED". */
+  internalState: string;
+  /** Status of the payment. */
+  paymentStatus: PaymentStatus;
+  /** Who does what next. */
+  nextAction: NextAction;
+  /** Liquid height from which it may be refunded; 0 before it is funded. */
+  refundHeight: number;
+  /** Name of the buyer's token. */
+  principal: string;
 }
 
 /** Ends a pause. */
@@ -174,6 +302,62 @@ export interface SetOfferRequest {
 export interface SetOfferResponse {
   /** The offer. */
   offer: Offer | undefined;
+}
+
+/** Asks for the buyers. */
+export interface ListPrincipalsRequest {
+}
+
+/** The buyers. */
+export interface ListPrincipalsResponse {
+  /** By name. */
+  principals: Principal[];
+}
+
+/** A buyer. */
+export interface Principal {
+  /** Name of its token. */
+  name: string;
+  /** False if the token was revoked, or if buyers need none; its swaps are still open. */
+  hasToken: boolean;
+  /** Unix seconds when the name was first given a token; 0 without one. */
+  createdAtUnixSecs: bigint;
+  /** Unpaid swaps that are not over: what the quota counts. */
+  openUnpaidSwaps: number;
+  /** Those of them whose invoice is dead and whose coins are still locked. */
+  expiredSwaps: number;
+}
+
+/** Makes a token. */
+export interface AddTokenRequest {
+  /** 1..64 letters, digits, dots, dashes and underscores. */
+  name: string;
+}
+
+/** The new token. */
+export interface AddTokenResponse {
+  /** Shown once; only its hash is stored. */
+  token: string;
+}
+
+/** Ends a token. */
+export interface RevokeTokenRequest {
+  /** Its name. */
+  name: string;
+}
+
+/** The token is no longer accepted. */
+export interface RevokeTokenResponse {
+}
+
+/** Copies the database. */
+export interface BackupRequest {
+  /** Absolute path on the daemon's machine at which nothing is yet. */
+  path: string;
+}
+
+/** The copy is complete, checked, and on disk. */
+export interface BackupResponse {
 }
 
 function createBaseGetStatusRequest(): GetStatusRequest {
@@ -549,6 +733,7 @@ function createBaseAssetBalance(): AssetBalance {
     reservedAmount: 0n,
     lockedAmount: 0n,
     pendingAmount: 0n,
+    keptAmount: 0n,
   };
 }
 
@@ -586,6 +771,12 @@ export const AssetBalance: MessageFns<AssetBalance> = {
         throw new globalThis.Error("value provided for field message.pendingAmount of type uint64 too large");
       }
       writer.uint32(56).uint64(message.pendingAmount);
+    }
+    if (message.keptAmount !== 0n) {
+      if (BigInt.asUintN(64, message.keptAmount) !== message.keptAmount) {
+        throw new globalThis.Error("value provided for field message.keptAmount of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.keptAmount);
     }
     return writer;
   },
@@ -659,6 +850,14 @@ export const AssetBalance: MessageFns<AssetBalance> = {
             message.pendingAmount = reader.uint64() as bigint;
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.keptAmount = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -690,6 +889,9 @@ export const AssetBalance: MessageFns<AssetBalance> = {
       : 0n;
     message.pendingAmount = (object.pendingAmount !== undefined && object.pendingAmount !== null)
       ? BigInt(object.pendingAmount)
+      : 0n;
+    message.keptAmount = (object.keptAmount !== undefined && object.keptAmount !== null)
+      ? BigInt(object.keptAmount)
       : 0n;
     return message;
   },
@@ -1160,6 +1362,740 @@ export const AdminSwap: MessageFns<AdminSwap> = {
   },
 };
 
+function createBaseShowSwapRequest(): ShowSwapRequest {
+  return { swapId: Buffer.alloc(0) };
+}
+
+export const ShowSwapRequest: MessageFns<ShowSwapRequest> = {
+  encode(message: ShowSwapRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.swapId.length !== 0) {
+      writer.uint32(10).bytes(message.swapId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowSwapRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowSwapRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.swapId = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ShowSwapRequest>): ShowSwapRequest {
+    return ShowSwapRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShowSwapRequest>): ShowSwapRequest {
+    const message = createBaseShowSwapRequest();
+    message.swapId = object.swapId ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseShowSwapResponse(): ShowSwapResponse {
+  return {
+    swap: undefined,
+    keyIndex: 0,
+    bolt11: "",
+    invoiceExpiresAtUnixSecs: 0n,
+    fundByUnixSecs: 0n,
+    heldMsat: 0n,
+    profile: "",
+    claimPubkey: Buffer.alloc(0),
+    sellerNodeId: Buffer.alloc(0),
+    isPreimageReleased: false,
+    isRestored: false,
+    isSubsidyOpen: false,
+    events: [],
+    transactions: [],
+  };
+}
+
+export const ShowSwapResponse: MessageFns<ShowSwapResponse> = {
+  encode(message: ShowSwapResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.swap !== undefined) {
+      AdminSwap.encode(message.swap, writer.uint32(10).fork()).join();
+    }
+    if (message.keyIndex !== 0) {
+      writer.uint32(16).uint32(message.keyIndex);
+    }
+    if (message.bolt11 !== "") {
+      writer.uint32(26).string(message.bolt11);
+    }
+    if (message.invoiceExpiresAtUnixSecs !== 0n) {
+      if (BigInt.asUintN(64, message.invoiceExpiresAtUnixSecs) !== message.invoiceExpiresAtUnixSecs) {
+        throw new globalThis.Error(
+          "value provided for field message.invoiceExpiresAtUnixSecs of type uint64 too large",
+        );
+      }
+      writer.uint32(32).uint64(message.invoiceExpiresAtUnixSecs);
+    }
+    if (message.fundByUnixSecs !== 0n) {
+      if (BigInt.asUintN(64, message.fundByUnixSecs) !== message.fundByUnixSecs) {
+        throw new globalThis.Error("value provided for field message.fundByUnixSecs of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.fundByUnixSecs);
+    }
+    if (message.heldMsat !== 0n) {
+      if (BigInt.asUintN(64, message.heldMsat) !== message.heldMsat) {
+        throw new globalThis.Error("value provided for field message.heldMsat of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.heldMsat);
+    }
+    if (message.profile !== "") {
+      writer.uint32(58).string(message.profile);
+    }
+    if (message.claimPubkey.length !== 0) {
+      writer.uint32(66).bytes(message.claimPubkey);
+    }
+    if (message.sellerNodeId.length !== 0) {
+      writer.uint32(74).bytes(message.sellerNodeId);
+    }
+    if (message.isPreimageReleased !== false) {
+      writer.uint32(80).bool(message.isPreimageReleased);
+    }
+    if (message.isRestored !== false) {
+      writer.uint32(88).bool(message.isRestored);
+    }
+    if (message.isSubsidyOpen !== false) {
+      writer.uint32(96).bool(message.isSubsidyOpen);
+    }
+    for (const v of message.events) {
+      SwapEvent.encode(v!, writer.uint32(106).fork()).join();
+    }
+    for (const v of message.transactions) {
+      OwnTransaction.encode(v!, writer.uint32(114).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowSwapResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowSwapResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.swap = AdminSwap.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.keyIndex = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.bolt11 = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.invoiceExpiresAtUnixSecs = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.fundByUnixSecs = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.heldMsat = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.profile = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.claimPubkey = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.sellerNodeId = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.isPreimageReleased = reader.bool();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.isRestored = reader.bool();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.isSubsidyOpen = reader.bool();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.events.push(SwapEvent.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.transactions.push(OwnTransaction.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ShowSwapResponse>): ShowSwapResponse {
+    return ShowSwapResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShowSwapResponse>): ShowSwapResponse {
+    const message = createBaseShowSwapResponse();
+    message.swap = (object.swap !== undefined && object.swap !== null) ? AdminSwap.fromPartial(object.swap) : undefined;
+    message.keyIndex = object.keyIndex ?? 0;
+    message.bolt11 = object.bolt11 ?? "";
+    message.invoiceExpiresAtUnixSecs =
+      (object.invoiceExpiresAtUnixSecs !== undefined && object.invoiceExpiresAtUnixSecs !== null)
+        ? BigInt(object.invoiceExpiresAtUnixSecs)
+        : 0n;
+    message.fundByUnixSecs = (object.fundByUnixSecs !== undefined && object.fundByUnixSecs !== null)
+      ? BigInt(object.fundByUnixSecs)
+      : 0n;
+    message.heldMsat = (object.heldMsat !== undefined && object.heldMsat !== null) ? BigInt(object.heldMsat) : 0n;
+    message.profile = object.profile ?? "";
+    message.claimPubkey = object.claimPubkey ?? Buffer.alloc(0);
+    message.sellerNodeId = object.sellerNodeId ?? Buffer.alloc(0);
+    message.isPreimageReleased = object.isPreimageReleased ?? false;
+    message.isRestored = object.isRestored ?? false;
+    message.isSubsidyOpen = object.isSubsidyOpen ?? false;
+    message.events = object.events?.map((e) => SwapEvent.fromPartial(e)) || [];
+    message.transactions = object.transactions?.map((e) => OwnTransaction.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSwapEvent(): SwapEvent {
+  return { kind: "", fromState: "", toState: "", fromPayment: "", toPayment: "", detail: "", createdAtUnixSecs: 0n };
+}
+
+export const SwapEvent: MessageFns<SwapEvent> = {
+  encode(message: SwapEvent, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.fromState !== "") {
+      writer.uint32(18).string(message.fromState);
+    }
+    if (message.toState !== "") {
+      writer.uint32(26).string(message.toState);
+    }
+    if (message.fromPayment !== "") {
+      writer.uint32(34).string(message.fromPayment);
+    }
+    if (message.toPayment !== "") {
+      writer.uint32(42).string(message.toPayment);
+    }
+    if (message.detail !== "") {
+      writer.uint32(50).string(message.detail);
+    }
+    if (message.createdAtUnixSecs !== 0n) {
+      if (BigInt.asUintN(64, message.createdAtUnixSecs) !== message.createdAtUnixSecs) {
+        throw new globalThis.Error("value provided for field message.createdAtUnixSecs of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.createdAtUnixSecs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SwapEvent {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSwapEvent();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.fromState = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.toState = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.fromPayment = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.toPayment = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.detail = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.createdAtUnixSecs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SwapEvent>): SwapEvent {
+    return SwapEvent.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SwapEvent>): SwapEvent {
+    const message = createBaseSwapEvent();
+    message.kind = object.kind ?? "";
+    message.fromState = object.fromState ?? "";
+    message.toState = object.toState ?? "";
+    message.fromPayment = object.fromPayment ?? "";
+    message.toPayment = object.toPayment ?? "";
+    message.detail = object.detail ?? "";
+    message.createdAtUnixSecs = (object.createdAtUnixSecs !== undefined && object.createdAtUnixSecs !== null)
+      ? BigInt(object.createdAtUnixSecs)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseOwnTransaction(): OwnTransaction {
+  return {
+    kind: "",
+    version: 0,
+    txid: Buffer.alloc(0),
+    state: "",
+    feeSats: 0n,
+    signedHeight: 0,
+    createdAtUnixSecs: 0n,
+    raw: Buffer.alloc(0),
+  };
+}
+
+export const OwnTransaction: MessageFns<OwnTransaction> = {
+  encode(message: OwnTransaction, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.version !== 0) {
+      writer.uint32(16).uint32(message.version);
+    }
+    if (message.txid.length !== 0) {
+      writer.uint32(26).bytes(message.txid);
+    }
+    if (message.state !== "") {
+      writer.uint32(34).string(message.state);
+    }
+    if (message.feeSats !== 0n) {
+      if (BigInt.asUintN(64, message.feeSats) !== message.feeSats) {
+        throw new globalThis.Error("value provided for field message.feeSats of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.feeSats);
+    }
+    if (message.signedHeight !== 0) {
+      writer.uint32(48).uint32(message.signedHeight);
+    }
+    if (message.createdAtUnixSecs !== 0n) {
+      if (BigInt.asUintN(64, message.createdAtUnixSecs) !== message.createdAtUnixSecs) {
+        throw new globalThis.Error("value provided for field message.createdAtUnixSecs of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.createdAtUnixSecs);
+    }
+    if (message.raw.length !== 0) {
+      writer.uint32(66).bytes(message.raw);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OwnTransaction {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOwnTransaction();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.version = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.txid = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.feeSats = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.signedHeight = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.createdAtUnixSecs = reader.uint64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.raw = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<OwnTransaction>): OwnTransaction {
+    return OwnTransaction.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<OwnTransaction>): OwnTransaction {
+    const message = createBaseOwnTransaction();
+    message.kind = object.kind ?? "";
+    message.version = object.version ?? 0;
+    message.txid = object.txid ?? Buffer.alloc(0);
+    message.state = object.state ?? "";
+    message.feeSats = (object.feeSats !== undefined && object.feeSats !== null) ? BigInt(object.feeSats) : 0n;
+    message.signedHeight = object.signedHeight ?? 0;
+    message.createdAtUnixSecs = (object.createdAtUnixSecs !== undefined && object.createdAtUnixSecs !== null)
+      ? BigInt(object.createdAtUnixSecs)
+      : 0n;
+    message.raw = object.raw ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseSplitCoinsRequest(): SplitCoinsRequest {
+  return { requestId: "", assetId: Buffer.alloc(0), parts: 0 };
+}
+
+export const SplitCoinsRequest: MessageFns<SplitCoinsRequest> = {
+  encode(message: SplitCoinsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    if (message.assetId.length !== 0) {
+      writer.uint32(18).bytes(message.assetId);
+    }
+    if (message.parts !== 0) {
+      writer.uint32(24).uint32(message.parts);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SplitCoinsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSplitCoinsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.assetId = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.parts = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SplitCoinsRequest>): SplitCoinsRequest {
+    return SplitCoinsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SplitCoinsRequest>): SplitCoinsRequest {
+    const message = createBaseSplitCoinsRequest();
+    message.requestId = object.requestId ?? "";
+    message.assetId = object.assetId ?? Buffer.alloc(0);
+    message.parts = object.parts ?? 0;
+    return message;
+  },
+};
+
+function createBaseSplitCoinsResponse(): SplitCoinsResponse {
+  return { txid: Buffer.alloc(0), feeSats: 0n };
+}
+
+export const SplitCoinsResponse: MessageFns<SplitCoinsResponse> = {
+  encode(message: SplitCoinsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.txid.length !== 0) {
+      writer.uint32(10).bytes(message.txid);
+    }
+    if (message.feeSats !== 0n) {
+      if (BigInt.asUintN(64, message.feeSats) !== message.feeSats) {
+        throw new globalThis.Error("value provided for field message.feeSats of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.feeSats);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SplitCoinsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSplitCoinsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.txid = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.feeSats = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SplitCoinsResponse>): SplitCoinsResponse {
+    return SplitCoinsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SplitCoinsResponse>): SplitCoinsResponse {
+    const message = createBaseSplitCoinsResponse();
+    message.txid = object.txid ?? Buffer.alloc(0);
+    message.feeSats = (object.feeSats !== undefined && object.feeSats !== null) ? BigInt(object.feeSats) : 0n;
+    return message;
+  },
+};
+
 function createBasePauseRequest(): PauseRequest {
   return { reason: "" };
 }
@@ -1254,6 +2190,250 @@ export const PauseResponse: MessageFns<PauseResponse> = {
   },
   fromPartial(_: DeepPartial<PauseResponse>): PauseResponse {
     const message = createBasePauseResponse();
+    return message;
+  },
+};
+
+function createBaseDrainRequest(): DrainRequest {
+  return { reason: "" };
+}
+
+export const DrainRequest: MessageFns<DrainRequest> = {
+  encode(message: DrainRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reason !== "") {
+      writer.uint32(10).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DrainRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDrainRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DrainRequest>): DrainRequest {
+    return DrainRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DrainRequest>): DrainRequest {
+    const message = createBaseDrainRequest();
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseDrainResponse(): DrainResponse {
+  return { reason: "", openSwaps: [] };
+}
+
+export const DrainResponse: MessageFns<DrainResponse> = {
+  encode(message: DrainResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reason !== "") {
+      writer.uint32(10).string(message.reason);
+    }
+    for (const v of message.openSwaps) {
+      OpenSwap.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DrainResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDrainResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.openSwaps.push(OpenSwap.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DrainResponse>): DrainResponse {
+    return DrainResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DrainResponse>): DrainResponse {
+    const message = createBaseDrainResponse();
+    message.reason = object.reason ?? "";
+    message.openSwaps = object.openSwaps?.map((e) => OpenSwap.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseOpenSwap(): OpenSwap {
+  return {
+    swapId: Buffer.alloc(0),
+    internalState: "",
+    paymentStatus: 0,
+    nextAction: 0,
+    refundHeight: 0,
+    principal: "",
+  };
+}
+
+export const OpenSwap: MessageFns<OpenSwap> = {
+  encode(message: OpenSwap, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.swapId.length !== 0) {
+      writer.uint32(10).bytes(message.swapId);
+    }
+    if (message.internalState !== "") {
+      writer.uint32(18).string(message.internalState);
+    }
+    if (message.paymentStatus !== 0) {
+      writer.uint32(24).int32(message.paymentStatus);
+    }
+    if (message.nextAction !== 0) {
+      writer.uint32(32).int32(message.nextAction);
+    }
+    if (message.refundHeight !== 0) {
+      writer.uint32(40).uint32(message.refundHeight);
+    }
+    if (message.principal !== "") {
+      writer.uint32(50).string(message.principal);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OpenSwap {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOpenSwap();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.swapId = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.internalState = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.paymentStatus = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.nextAction = reader.int32() as any;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.refundHeight = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.principal = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<OpenSwap>): OpenSwap {
+    return OpenSwap.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<OpenSwap>): OpenSwap {
+    const message = createBaseOpenSwap();
+    message.swapId = object.swapId ?? Buffer.alloc(0);
+    message.internalState = object.internalState ?? "";
+    message.paymentStatus = object.paymentStatus ?? 0;
+    message.nextAction = object.nextAction ?? 0;
+    message.refundHeight = object.refundHeight ?? 0;
+    message.principal = object.principal ?? "";
     return message;
   },
 };
@@ -1541,6 +2721,518 @@ export const SetOfferResponse: MessageFns<SetOfferResponse> = {
   },
 };
 
+function createBaseListPrincipalsRequest(): ListPrincipalsRequest {
+  return {};
+}
+
+export const ListPrincipalsRequest: MessageFns<ListPrincipalsRequest> = {
+  encode(_: ListPrincipalsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPrincipalsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPrincipalsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListPrincipalsRequest>): ListPrincipalsRequest {
+    return ListPrincipalsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ListPrincipalsRequest>): ListPrincipalsRequest {
+    const message = createBaseListPrincipalsRequest();
+    return message;
+  },
+};
+
+function createBaseListPrincipalsResponse(): ListPrincipalsResponse {
+  return { principals: [] };
+}
+
+export const ListPrincipalsResponse: MessageFns<ListPrincipalsResponse> = {
+  encode(message: ListPrincipalsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.principals) {
+      Principal.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPrincipalsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPrincipalsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.principals.push(Principal.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListPrincipalsResponse>): ListPrincipalsResponse {
+    return ListPrincipalsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListPrincipalsResponse>): ListPrincipalsResponse {
+    const message = createBaseListPrincipalsResponse();
+    message.principals = object.principals?.map((e) => Principal.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBasePrincipal(): Principal {
+  return { name: "", hasToken: false, createdAtUnixSecs: 0n, openUnpaidSwaps: 0, expiredSwaps: 0 };
+}
+
+export const Principal: MessageFns<Principal> = {
+  encode(message: Principal, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.hasToken !== false) {
+      writer.uint32(16).bool(message.hasToken);
+    }
+    if (message.createdAtUnixSecs !== 0n) {
+      if (BigInt.asUintN(64, message.createdAtUnixSecs) !== message.createdAtUnixSecs) {
+        throw new globalThis.Error("value provided for field message.createdAtUnixSecs of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.createdAtUnixSecs);
+    }
+    if (message.openUnpaidSwaps !== 0) {
+      writer.uint32(32).uint32(message.openUnpaidSwaps);
+    }
+    if (message.expiredSwaps !== 0) {
+      writer.uint32(40).uint32(message.expiredSwaps);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Principal {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePrincipal();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.hasToken = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.createdAtUnixSecs = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.openUnpaidSwaps = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.expiredSwaps = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Principal>): Principal {
+    return Principal.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Principal>): Principal {
+    const message = createBasePrincipal();
+    message.name = object.name ?? "";
+    message.hasToken = object.hasToken ?? false;
+    message.createdAtUnixSecs = (object.createdAtUnixSecs !== undefined && object.createdAtUnixSecs !== null)
+      ? BigInt(object.createdAtUnixSecs)
+      : 0n;
+    message.openUnpaidSwaps = object.openUnpaidSwaps ?? 0;
+    message.expiredSwaps = object.expiredSwaps ?? 0;
+    return message;
+  },
+};
+
+function createBaseAddTokenRequest(): AddTokenRequest {
+  return { name: "" };
+}
+
+export const AddTokenRequest: MessageFns<AddTokenRequest> = {
+  encode(message: AddTokenRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddTokenRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddTokenRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AddTokenRequest>): AddTokenRequest {
+    return AddTokenRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AddTokenRequest>): AddTokenRequest {
+    const message = createBaseAddTokenRequest();
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseAddTokenResponse(): AddTokenResponse {
+  return { token: "" };
+}
+
+export const AddTokenResponse: MessageFns<AddTokenResponse> = {
+  encode(message: AddTokenResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.token !== "") {
+      writer.uint32(10).string(message.token);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddTokenResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddTokenResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.token = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AddTokenResponse>): AddTokenResponse {
+    return AddTokenResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AddTokenResponse>): AddTokenResponse {
+    const message = createBaseAddTokenResponse();
+    message.token = object.token ?? "";
+    return message;
+  },
+};
+
+function createBaseRevokeTokenRequest(): RevokeTokenRequest {
+  return { name: "" };
+}
+
+export const RevokeTokenRequest: MessageFns<RevokeTokenRequest> = {
+  encode(message: RevokeTokenRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokeTokenRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokeTokenRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RevokeTokenRequest>): RevokeTokenRequest {
+    return RevokeTokenRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RevokeTokenRequest>): RevokeTokenRequest {
+    const message = createBaseRevokeTokenRequest();
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseRevokeTokenResponse(): RevokeTokenResponse {
+  return {};
+}
+
+export const RevokeTokenResponse: MessageFns<RevokeTokenResponse> = {
+  encode(_: RevokeTokenResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokeTokenResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokeTokenResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RevokeTokenResponse>): RevokeTokenResponse {
+    return RevokeTokenResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<RevokeTokenResponse>): RevokeTokenResponse {
+    const message = createBaseRevokeTokenResponse();
+    return message;
+  },
+};
+
+function createBaseBackupRequest(): BackupRequest {
+  return { path: "" };
+}
+
+export const BackupRequest: MessageFns<BackupRequest> = {
+  encode(message: BackupRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.path !== "") {
+      writer.uint32(10).string(message.path);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BackupRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBackupRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<BackupRequest>): BackupRequest {
+    return BackupRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BackupRequest>): BackupRequest {
+    const message = createBaseBackupRequest();
+    message.path = object.path ?? "";
+    return message;
+  },
+};
+
+function createBaseBackupResponse(): BackupResponse {
+  return {};
+}
+
+export const BackupResponse: MessageFns<BackupResponse> = {
+  encode(_: BackupResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BackupResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBackupResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<BackupResponse>): BackupResponse {
+    return BackupResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<BackupResponse>): BackupResponse {
+    const message = createBaseBackupResponse();
+    return message;
+  },
+};
+
 /** Stocks the shop, watches it and stops it. */
 export type AdminServiceDefinition = typeof AdminServiceDefinition;
 export const AdminServiceDefinition = {
@@ -1595,12 +3287,45 @@ export const AdminServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Everything that is stored about a swap; no secrets. Errors: INVALID_ARGUMENT; NOT_FOUND (swap_not_found). */
+    showSwap: {
+      name: "ShowSwap",
+      requestType: ShowSwapRequest as typeof ShowSwapRequest,
+      requestStream: false,
+      responseType: ShowSwapResponse as typeof ShowSwapResponse,
+      responseStream: false,
+      options: {},
+    },
+    /**
+     * Turns free coins of an asset into equal ones, so that swaps can start side by side. Idempotent by request_id. Errors:
+     * as Withdraw.
+     */
+    splitCoins: {
+      name: "SplitCoins",
+      requestType: SplitCoinsRequest as typeof SplitCoinsRequest,
+      requestStream: false,
+      responseType: SplitCoinsResponse as typeof SplitCoinsResponse,
+      responseStream: false,
+      options: {},
+    },
     /** Stops new quotes and swaps; never stops refunds or settlements. Idempotent. */
     pause: {
       name: "Pause",
       requestType: PauseRequest as typeof PauseRequest,
       requestStream: false,
       responseType: PauseResponse as typeof PauseResponse,
+      responseStream: false,
+      options: {},
+    },
+    /**
+     * Pauses, and tells what is still open. The daemon goes on: call it again until nothing is. Idempotent. Errors:
+     * INVALID_ARGUMENT; UNAVAILABLE (read_only).
+     */
+    drain: {
+      name: "Drain",
+      requestType: DrainRequest as typeof DrainRequest,
+      requestStream: false,
+      responseType: DrainResponse as typeof DrainResponse,
       responseStream: false,
       options: {},
     },
@@ -1619,6 +3344,42 @@ export const AdminServiceDefinition = {
       requestType: SetOfferRequest as typeof SetOfferRequest,
       requestStream: false,
       responseType: SetOfferResponse as typeof SetOfferResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Buyers by name, with what they have open. No errors of its own. */
+    listPrincipals: {
+      name: "ListPrincipals",
+      requestType: ListPrincipalsRequest as typeof ListPrincipalsRequest,
+      requestStream: false,
+      responseType: ListPrincipalsResponse as typeof ListPrincipalsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Makes a buyer's token; an old one of the same name ends. Errors: INVALID_ARGUMENT; UNAVAILABLE (read_only). */
+    addToken: {
+      name: "AddToken",
+      requestType: AddTokenRequest as typeof AddTokenRequest,
+      requestStream: false,
+      responseType: AddTokenResponse as typeof AddTokenResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Ends a buyer's token; its swaps go on. Errors: INVALID_ARGUMENT; NOT_FOUND (principal_not_found); UNAVAILABLE (read_only). */
+    revokeToken: {
+      name: "RevokeToken",
+      requestType: RevokeTokenRequest as typeof RevokeTokenRequest,
+      requestStream: false,
+      responseType: RevokeTokenResponse as typeof RevokeTokenResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Copies the database into a new file on the daemon's machine. Errors: INVALID_ARGUMENT. */
+    backup: {
+      name: "Backup",
+      requestType: BackupRequest as typeof BackupRequest,
+      requestStream: false,
+      responseType: BackupResponse as typeof BackupResponse,
       responseStream: false,
       options: {},
     },
@@ -1645,12 +3406,41 @@ export interface AdminServiceImplementation<CallContextExt = {}> {
   withdraw(request: WithdrawRequest, context: CallContext & CallContextExt): Promise<DeepPartial<WithdrawResponse>>;
   /** All swaps, newest first. Errors: INVALID_ARGUMENT. */
   listSwaps(request: ListSwapsRequest, context: CallContext & CallContextExt): Promise<DeepPartial<ListSwapsResponse>>;
+  /** Everything that is stored about a swap; no secrets. Errors: INVALID_ARGUMENT; NOT_FOUND (swap_not_found). */
+  showSwap(request: ShowSwapRequest, context: CallContext & CallContextExt): Promise<DeepPartial<ShowSwapResponse>>;
+  /**
+   * Turns free coins of an asset into equal ones, so that swaps can start side by side. Idempotent by request_id. Errors:
+   * as Withdraw.
+   */
+  splitCoins(
+    request: SplitCoinsRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<SplitCoinsResponse>>;
   /** Stops new quotes and swaps; never stops refunds or settlements. Idempotent. */
   pause(request: PauseRequest, context: CallContext & CallContextExt): Promise<DeepPartial<PauseResponse>>;
+  /**
+   * Pauses, and tells what is still open. The daemon goes on: call it again until nothing is. Idempotent. Errors:
+   * INVALID_ARGUMENT; UNAVAILABLE (read_only).
+   */
+  drain(request: DrainRequest, context: CallContext & CallContextExt): Promise<DeepPartial<DrainResponse>>;
   /** Ends a pause. Idempotent. */
   resume(request: ResumeRequest, context: CallContext & CallContextExt): Promise<DeepPartial<ResumeResponse>>;
   /** Changes price or limits of an offer; stored. Errors: INVALID_ARGUMENT; NOT_FOUND (offer_not_found). */
   setOffer(request: SetOfferRequest, context: CallContext & CallContextExt): Promise<DeepPartial<SetOfferResponse>>;
+  /** Buyers by name, with what they have open. No errors of its own. */
+  listPrincipals(
+    request: ListPrincipalsRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<ListPrincipalsResponse>>;
+  /** Makes a buyer's token; an old one of the same name ends. Errors: INVALID_ARGUMENT; UNAVAILABLE (read_only). */
+  addToken(request: AddTokenRequest, context: CallContext & CallContextExt): Promise<DeepPartial<AddTokenResponse>>;
+  /** Ends a buyer's token; its swaps go on. Errors: INVALID_ARGUMENT; NOT_FOUND (principal_not_found); UNAVAILABLE (read_only). */
+  revokeToken(
+    request: RevokeTokenRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<RevokeTokenResponse>>;
+  /** Copies the database into a new file on the daemon's machine. Errors: INVALID_ARGUMENT. */
+  backup(request: BackupRequest, context: CallContext & CallContextExt): Promise<DeepPartial<BackupResponse>>;
 }
 
 export interface AdminServiceClient<CallOptionsExt = {}> {
@@ -1673,12 +3463,41 @@ export interface AdminServiceClient<CallOptionsExt = {}> {
   withdraw(request: DeepPartial<WithdrawRequest>, options?: CallOptions & CallOptionsExt): Promise<WithdrawResponse>;
   /** All swaps, newest first. Errors: INVALID_ARGUMENT. */
   listSwaps(request: DeepPartial<ListSwapsRequest>, options?: CallOptions & CallOptionsExt): Promise<ListSwapsResponse>;
+  /** Everything that is stored about a swap; no secrets. Errors: INVALID_ARGUMENT; NOT_FOUND (swap_not_found). */
+  showSwap(request: DeepPartial<ShowSwapRequest>, options?: CallOptions & CallOptionsExt): Promise<ShowSwapResponse>;
+  /**
+   * Turns free coins of an asset into equal ones, so that swaps can start side by side. Idempotent by request_id. Errors:
+   * as Withdraw.
+   */
+  splitCoins(
+    request: DeepPartial<SplitCoinsRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<SplitCoinsResponse>;
   /** Stops new quotes and swaps; never stops refunds or settlements. Idempotent. */
   pause(request: DeepPartial<PauseRequest>, options?: CallOptions & CallOptionsExt): Promise<PauseResponse>;
+  /**
+   * Pauses, and tells what is still open. The daemon goes on: call it again until nothing is. Idempotent. Errors:
+   * INVALID_ARGUMENT; UNAVAILABLE (read_only).
+   */
+  drain(request: DeepPartial<DrainRequest>, options?: CallOptions & CallOptionsExt): Promise<DrainResponse>;
   /** Ends a pause. Idempotent. */
   resume(request: DeepPartial<ResumeRequest>, options?: CallOptions & CallOptionsExt): Promise<ResumeResponse>;
   /** Changes price or limits of an offer; stored. Errors: INVALID_ARGUMENT; NOT_FOUND (offer_not_found). */
   setOffer(request: DeepPartial<SetOfferRequest>, options?: CallOptions & CallOptionsExt): Promise<SetOfferResponse>;
+  /** Buyers by name, with what they have open. No errors of its own. */
+  listPrincipals(
+    request: DeepPartial<ListPrincipalsRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<ListPrincipalsResponse>;
+  /** Makes a buyer's token; an old one of the same name ends. Errors: INVALID_ARGUMENT; UNAVAILABLE (read_only). */
+  addToken(request: DeepPartial<AddTokenRequest>, options?: CallOptions & CallOptionsExt): Promise<AddTokenResponse>;
+  /** Ends a buyer's token; its swaps go on. Errors: INVALID_ARGUMENT; NOT_FOUND (principal_not_found); UNAVAILABLE (read_only). */
+  revokeToken(
+    request: DeepPartial<RevokeTokenRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<RevokeTokenResponse>;
+  /** Copies the database into a new file on the daemon's machine. Errors: INVALID_ARGUMENT. */
+  backup(request: DeepPartial<BackupRequest>, options?: CallOptions & CallOptionsExt): Promise<BackupResponse>;
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
