@@ -13,8 +13,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { openGeneration } from '../../../src/engine/generation.js';
+import { Store } from '../../../src/store/db.js';
 import { findGeneration, findPause, saveGeneration, savePause } from '../../../src/store/meta.js';
-import { rawSql, tempDir, tempStore, type TempStore } from '../../support/tempStore.js';
+import { runScript } from '../../support/storeProcess.js';
+import { MIGRATIONS, rawSql, tempDir, tempStore, type TempStore } from '../../support/tempStore.js';
 import { refusal } from '../core/zkp.js';
 
 let temp: TempStore;
@@ -150,6 +152,21 @@ describe('a commit that counts', () => {
     }).toThrow(refusal('the database refused a commit', 'read_only'));
     expect(numbers()).toEqual([0n, '0\n']);
     generation.flush();
+  });
+});
+
+describe('a process that is killed between commit and side file', () => {
+  it('is one commit ahead of the file, loses nothing and starts as usual', () => {
+    const path = join(dir, 'swapd.db');
+    const script = `const store = open();
+      const generation = openGeneration(store, folder);
+      for (const n of [1, 2, 3, 4]) generation.commit(() => meta.savePause(store, 'commit ' + n));
+      say('not killed');`;
+    expect(runScript(script, [path, dir], 'FAILPOINT="before generation file:3" exec "$@"')).toBe('');
+    using store = Store.open({ path, migrationsDir: MIGRATIONS });
+    expect([findPause(store), findGeneration(store), onDisk()]).toEqual(['commit 3', 3n, '2\n']);
+    expect(openGeneration(store, dir).problem).toBeUndefined();
+    expect([findGeneration(store), onDisk()]).toEqual([3n, '3\n']);
   });
 });
 
