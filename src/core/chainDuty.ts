@@ -43,7 +43,7 @@ function beforeFunding(swap: Extract<Swap, { state: 'INTENT' | 'INVOICED' }>, fa
   if (swap.payment === 'CANCELING' || swap.payment === 'SETTLING' || swap.payment === 'SETTLED') return NOTHING;
   const reason = whyNeverFunded(swap, facts);
   if (reason !== undefined) return [record({ kind: 'cancel_decided', reason })];
-  if (facts.isFenced) return NOTHING;
+  if (facts.isFenced || facts.isReadOnly) return NOTHING;
   if (swap.state === 'INTENT') return [{ kind: 'create_invoice' }];
   const isWaiting = swap.payment !== 'OPEN' || facts.isPaused || facts.isDegraded || facts.tip === undefined;
   return isWaiting ? NOTHING : [{ kind: 'fund' }];
@@ -69,7 +69,7 @@ function fundingDuties(swap: FundedSwap, facts: Facts, htlc: HtlcReport): readon
   }
   // Nobody can be paid for it any more, so its coins are worth more elsewhere.
   const isGivenUp = swap.payment === 'CANCELING' || swap.payment === 'CANCELED';
-  if (isGivenUp && !facts.isReadOnly) return [record({ kind: 'abort_started', reason: swap.reason })];
+  if (isGivenUp) return [record({ kind: 'abort_started', reason: swap.reason })];
   return htlc.isSeen || facts.isFenced ? NOTHING : [{ kind: 'broadcast_funding' }];
 }
 
@@ -91,9 +91,12 @@ function abortDuties(swap: FundedSwap, facts: Facts, htlc: HtlcReport): readonly
   if (facts.isFundingLost) return lostDuties(swap, facts);
   if (htlc.confs >= FINAL_CONFS) return [record({ kind: 'funding_deep' })];
   if (htlc.confs > 0 || facts.isFenced) return NOTHING;
+  // Paid after all: what the buyer paid for is not taken back.
+  if (swap.payment === 'SETTLED') return htlc.isSeen ? NOTHING : [{ kind: 'broadcast_funding' }];
   const { abort } = facts;
-  if (abort === undefined) return [{ kind: 'sign_abort' }];
-  const duties: Duty[] = abort.isStuck ? [{ kind: 'sign_abort' }] : [];
+  const isSignedNow = abort === undefined || abort.isStuck;
+  const duties: Duty[] = isSignedNow && !facts.isReadOnly ? [{ kind: 'sign_abort' }] : [];
+  if (abort === undefined) return duties;
   return abort.isSeen ? duties : [...duties, { kind: 'broadcast_abort' }];
 }
 
@@ -150,13 +153,13 @@ function spendDuties(swap: FundedSwap, facts: Facts, htlc: HtlcReport): readonly
     const isSubsidyOpen = htlc.spends.length > 1 && htlc.spends[1] === undefined;
     return [record(isSubsidyOpen ? { kind: 'claim_final', isSubsidyOpen } : { kind: 'claim_final' })];
   }
-  return swap.state === 'REFUND_SEEN' && spend.confs === 0 ? bumpDuties(swap, facts, spend.txid) : NOTHING;
+  const mayBump = swap.state === 'REFUND_SEEN' && spend.confs === 0 && isFinallyUnpaid(swap, facts);
+  return mayBump ? bumpDuties(facts, spend.txid) : NOTHING;
 }
 
 /** A refund that waits in the mempool for too long gets a higher fee; the higher one goes out. */
-function bumpDuties(swap: FundedSwap, facts: Facts, seen: Txid): readonly Duty[] {
-  const { refund } = facts;
-  if (refund === undefined || !isFinallyUnpaid(swap, facts)) return NOTHING;
+function bumpDuties({ refund }: Facts, seen: Txid): readonly Duty[] {
+  if (refund === undefined) return NOTHING;
   const duties: Duty[] = refund.isStuck ? [{ kind: 'sign_refund' }] : [];
   return refund.txid === seen ? duties : [...duties, { kind: 'broadcast_refund' }];
 }
@@ -165,7 +168,9 @@ function bumpDuties(swap: FundedSwap, facts: Facts, seen: Txid): readonly Duty[]
 function subsidyDuties(swap: FundedSwap, facts: Facts, htlc: HtlcReport): readonly Duty[] {
   if (!swap.isSubsidyOpen || facts.tip === undefined) return NOTHING;
   const spend = htlc.spends[1];
-  if (spend !== undefined)
-    return spend.confs >= FINAL_CONFS ? [record({ kind: 'subsidy_done', txid: spend.txid })] : NOTHING;
-  return facts.tip >= swap.refundHeight && htlc.isSeen ? refundDuties(facts) : NOTHING;
+  if (spend !== undefined && spend.confs >= FINAL_CONFS) return [record({ kind: 'subsidy_done', txid: spend.txid })];
+  // In these modes only what is CANCELED is refunded; a subsidy can wait.
+  if (facts.isFenced || facts.isReadOnly) return NOTHING;
+  if (spend === undefined) return facts.tip >= swap.refundHeight && htlc.isSeen ? refundDuties(facts) : NOTHING;
+  return spend.kind === 'refund' && spend.confs === 0 ? bumpDuties(facts, spend.txid) : NOTHING;
 }

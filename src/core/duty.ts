@@ -14,19 +14,21 @@ import type { Swap } from './swap.js';
  */
 export function nextDuty(swap: Swap, facts: Facts, tried: ReadonlySet<Duty['kind']> = new Set()): Duty {
   const report = reportDuty(swap, facts);
-  // Nothing is decided over a report that could not be stored; what was decided before is repeated.
-  if (report !== undefined && tried.has(report.kind)) return repeated(swap, tried);
+  if (report !== undefined && tried.has(report.kind)) return overUnstored(swap, facts, tried);
   for (const duty of [report, paymentDuty(swap, facts), ...chainDuties(swap, facts)]) {
     if (duty !== undefined && !tried.has(duty.kind)) return duty;
   }
   return { kind: 'wait' };
 }
 
-/** A committed decision is repeated even when nothing more can be stored. */
-function repeated(swap: Swap, tried: ReadonlySet<Duty['kind']>): Duty {
-  if (swap.payment === 'SETTLING' && !tried.has('settle')) return { kind: 'settle' };
-  if (swap.payment === 'CANCELING' && !tried.has('cancel')) return { kind: 'cancel' };
-  return { kind: 'wait' };
+/**
+ * Nothing is decided over a report that could not be stored, and a call that it makes pointless is not repeated: S least of
+ * all. Only a funding that somebody pays for is kept alive.
+ */
+function overUnstored(swap: Swap, facts: Facts, tried: ReadonlySet<Duty['kind']>): Duty {
+  const isPaid = typeof facts.invoice === 'object' && facts.invoice.state !== 'CANCELED';
+  const duty = chainDuties(swap, facts).find(({ kind }) => kind === 'broadcast_funding' && !tried.has(kind));
+  return isPaid && duty !== undefined ? duty : { kind: 'wait' };
 }
 
 /** What somebody has to look at although nothing can be stored about it. Each pauses new business. */

@@ -73,11 +73,12 @@ export const record = (event: SwapEvent, alarm?: string): Duty =>
   alarm === undefined ? { kind: 'record', event } : { kind: 'record', event, alarm };
 
 /**
- * Nobody can have been paid and nobody ever will: docs/protocol.md section 2. What an older database says of itself is not
- * enough; then the node's own report has to stand.
+ * Nobody can have been paid and nobody ever will: docs/protocol.md section 2. What the node reports now must not contradict
+ * what was stored: it may know S since an earlier settling. What an older database says of itself is not enough; then the
+ * node's own report has to stand.
  */
-export function isFinallyUnpaid(swap: Swap, facts: Facts): boolean {
+export function isFinallyUnpaid(swap: Swap, { invoice, isFenced }: Facts): boolean {
   if (swap.payment !== 'CANCELED') return false;
-  if (!facts.isFenced && !swap.isRestored) return true;
-  return typeof facts.invoice === 'object' && facts.invoice.state === 'CANCELED';
+  if (typeof invoice === 'object') return invoice.state === 'CANCELED';
+  return !isFenced && !swap.isRestored;
 }

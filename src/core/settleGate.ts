@@ -18,26 +18,26 @@ const closed = (reason: string): Gate => ({ kind: 'closed', reason });
  */
 export function settleGate(swap: FundedSwap, facts: Facts): Gate {
   const { htlc, tip, node, invoice } = facts;
-  if (htlc === undefined || tip === undefined || typeof invoice !== 'object') return WAIT;
-  const isComplete = invoice.state === 'HELD' && invoice.heldMsat >= swap.priceMsat;
-  if (invoice.state === 'HELD' && !isComplete) {
-    return closed(`paid ${invoice.heldMsat.toString()} msat of ${swap.priceMsat.toString()}`);
+  if (htlc === undefined || tip === undefined) return WAIT;
+  const held = typeof invoice === 'object' && invoice.state === 'HELD' ? invoice : undefined;
+  if (held !== undefined && held.heldMsat < swap.priceMsat) {
+    return closed(`paid ${held.heldMsat.toString()} msat of ${swap.priceMsat.toString()}`);
   }
   if (htlc.spends.some((spend) => spend?.kind === 'claim')) {
-    return isComplete ? { kind: 'open', alarm: 'claimed before the payment was settled' } : WAIT;
+    return held === undefined ? WAIT : { kind: 'open', alarm: 'claimed before the payment was settled' };
   }
   const hopeless = whyHopeless(swap, facts, { htlc, tip });
   if (hopeless !== undefined) return closed(hopeless);
-  if (node === undefined || !node.isSynced || facts.isDegraded || facts.isFenced || !isComplete) return WAIT;
-  const deadline = invoice.claimDeadlineHeight;
-  if (deadline === undefined) return WAIT;
+  const deadline = held?.claimDeadlineHeight;
+  if (deadline === undefined || node === undefined) return WAIT;
   if (deadline - node.blockHeight < MIN_CLAIM_DEADLINE_BLOCKS) {
     return closed(`the node fails the payment back in ${deadline - node.blockHeight} blocks`);
   }
+  if (!node.isSynced || facts.isDegraded || facts.isFenced) return WAIT;
   return htlc.isSeen && htlc.confs >= swap.minFundingConfs ? { kind: 'open' } : WAIT;
 }
 
-/** What keeps the payment from ever being taken. */
+/** What keeps the payment from ever being taken, whatever the node answers. */
 function whyHopeless(
   swap: FundedSwap,
   facts: Facts,

@@ -5,7 +5,7 @@ import { isRefundAllowed } from '../../../src/core/chainDuty.js';
 import { nextDuty } from '../../../src/core/duty.js';
 import type { Duty, Facts } from '../../../src/core/facts.js';
 import { apply, type PaymentStatus, type Swap } from '../../../src/core/swap.js';
-import { msat } from '../../../src/core/units.js';
+import { msat, txid } from '../../../src/core/units.js';
 import {
   factsAt,
   fundedWith,
@@ -30,7 +30,10 @@ import {
   HTLCS,
   PAIRS,
   SIGNED,
+  STUCK,
   anyFacts,
+  drive,
+  lineOf,
 } from './dutyCases.js';
 
 describe('what the node reports', () => {
@@ -57,15 +60,21 @@ describe('what the node reports', () => {
     const tried = new Set<Duty['kind']>(['settle']);
     expect(word(nextDuty(swap, facts, tried))).toBe('wait');
   });
-  it('a report that could not be stored lets nothing be decided, and what was decided is repeated', () => {
-    const tried = new Set<Duty['kind']>(['record']);
-    const over = { ...left(0), invoice: REPORTS.SETTLED };
-    expect(word(nextDuty(fundedWith('CANCELED'), factsAt(over), tried))).toBe('wait');
-    expect(word(nextDuty(fundedWith('SETTLING'), factsAt(over), tried))).toBe('settle');
-    expect(word(nextDuty(fundedWith('CANCELING'), factsAt(over), tried))).toBe('cancel');
-    expect(word(nextDuty(fundedWith('CANCELED'), factsAt({ ...left(0), invoice: REPORTS.CANCELED }), new Set()))).toBe(
-      'sign_refund',
-    );
+  it('a final report that could not be stored lets nothing be decided, and S does not leave after it', () => {
+    const readOnly = { ...left(0), isReadOnly: true };
+    for (const payment of ['CANCELED', 'SETTLING', 'CANCELING'] as const) {
+      expect(lineOf(drive(fundedWith(payment), { ...readOnly, invoice: REPORTS.SETTLED }))).toBe('');
+    }
+    expect(lineOf(drive(fundedWith('SETTLING'), { ...readOnly, invoice: REPORTS.CANCELED }))).toBe('');
+    expect(lineOf(drive(fundedWith('CANCELED'), { ...readOnly, invoice: REPORTS.CANCELED }))).toBe('sign_refund');
+  });
+  it.each([
+    ['HELD', 'broadcast_funding'],
+    ['SETTLED', 'broadcast_funding'],
+    ['CANCELED', ''],
+  ] as const)('the funding of a payment that is %s, which cannot be stored: "%s"', (name, expected) => {
+    const facts = { invoice: REPORTS[name], htlc: HTLCS.unseen, isReadOnly: true };
+    expect(lineOf(drive(swapIn('FUNDING_SIGNED'), facts))).toBe(expected);
   });
   it('a node without the invoice proves nothing before canceling was committed', () => {
     const held = fundedWith('HELD');
@@ -126,6 +135,32 @@ describe('the refund', () => {
       'FUNDED CANCELED 0 shallow',
       'FUNDED CANCELED 0 unspent',
     ]);
+  });
+  it('waits while the node shows the canceled invoice OPEN or HELD: it may know S since an earlier settling', () => {
+    for (const name of ['OPEN', 'HELD'] as const) {
+      expect(lineOf(drive(fundedWith('CANCELED'), { ...left(0), invoice: REPORTS[name] }))).toBe('cancel');
+      expect(isRefundAllowed(fundedWith('CANCELED'), factsAt({ ...left(0), invoice: REPORTS[name] }))).toBe(false);
+    }
+  });
+  it('is bumped when no block takes it, and the higher one goes out', () => {
+    const gone = { ...left(0), invoice: REPORTS.CANCELED, refund: STUCK };
+    expect(lineOf(drive(fundedWith('CANCELED'), gone))).toBe('sign_refund, broadcast_refund');
+    const inMempool = { ...gone, htlc: HTLCS['refund in the mempool'] };
+    const seen = swapIn('REFUND_SEEN', { payment: 'CANCELED' });
+    const higher = { txid: txid('77'.repeat(32)), isStuck: false };
+    expect(lineOf(drive(seen, { ...inMempool, refund: SIGNED }))).toBe('');
+    expect(lineOf(drive(seen, inMempool))).toBe('sign_refund');
+    expect(lineOf(drive(seen, { ...inMempool, refund: higher }))).toBe('broadcast_refund');
+    expect(lineOf(drive(seen, { ...inMempool, htlc: HTLCS['refund in a block'] }))).toBe('');
+  });
+  it('is bumped only while the payment stays finally unpaid', () => {
+    const over = { ...left(0), invoice: undefined, refund: STUCK, htlc: HTLCS['refund in the mempool'] };
+    const seen = swapIn('REFUND_SEEN', { payment: 'CANCELED' });
+    expect(lineOf(drive(seen, over))).toBe('sign_refund');
+    expect(lineOf(drive({ ...seen, isRestored: true }, over))).toBe('');
+    expect(lineOf(drive(seen, { ...over, isFenced: true }))).toBe('');
+    expect(lineOf(drive(seen, { ...over, invoice: REPORTS.HELD }))).toBe('cancel');
+    expect(lineOf(drive(swapIn('REFUND_SEEN', { payment: 'SETTLED' }), over))).toBe('');
   });
   it('is signed once and broadcast again while nobody shows it', () => {
     const swap = fundedWith('CANCELED');

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 
 import { nextDuty } from '../../../src/core/duty.js';
 import type { Duty, Facts } from '../../../src/core/facts.js';
-import type { PaymentStatus, Swap, SwapState } from '../../../src/core/swap.js';
+import { apply, type PaymentStatus, type Swap, type SwapState } from '../../../src/core/swap.js';
 import { blockHeight, msat, unixSecs } from '../../../src/core/units.js';
 import {
   factsAt,
@@ -95,3 +95,35 @@ export const anyFacts: fc.Arbitrary<Facts> = fc.record({
   isReadOnly: fc.boolean(),
   isFenced: fc.boolean(),
 });
+
+/** One duty, with the swap as it was stored when the duty was decided. */
+export type Step = { readonly duty: string; readonly stored: Swap };
+export type Outcome = { readonly steps: readonly Step[]; readonly end: Swap };
+
+/** More steps than any path has. */
+const MAX_STEPS = 12;
+
+/** What is done until nothing is due. No answer changes: the worst case of every call is that it did nothing. */
+export function drive(start: Swap, over: Partial<Facts> = {}): Outcome {
+  let swap = start;
+  let facts = factsAt(over);
+  const tried = new Set<Duty['kind']>();
+  const steps: Step[] = [];
+  while (steps.length < MAX_STEPS) {
+    const duty = nextDuty(swap, facts, tried);
+    if (duty.kind === 'wait') return { steps, end: swap };
+    if (duty.kind === 'record' && facts.isReadOnly) {
+      tried.add('record'); // the commit fails: nothing is stored
+      continue;
+    }
+    steps.push({ duty: word(duty), stored: swap });
+    if (duty.kind === 'record') swap = apply(swap, duty.event);
+    else tried.add(duty.kind);
+    if (duty.kind === 'sign_refund' && !facts.isReadOnly) facts = { ...facts, refund: SIGNED };
+    if (duty.kind === 'sign_abort' && !facts.isReadOnly) facts = { ...facts, abort: { ...SIGNED, isSeen: false } };
+  }
+  throw new Error(`no end of ${steps.map((step) => step.duty).join(', ')}`);
+}
+
+/** The duties in one line; empty if there is none. */
+export const lineOf = ({ steps }: Outcome): string => steps.map((step) => step.duty).join(', ');

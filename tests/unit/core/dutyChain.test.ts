@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
-import { nextDuty } from '../../../src/core/duty.js';
-import type { Facts } from '../../../src/core/facts.js';
+import { alarmsOf, nextDuty } from '../../../src/core/duty.js';
+import type { Facts, SpendReport } from '../../../src/core/facts.js';
 import { apply, type Swap } from '../../../src/core/swap.js';
 import { txid, unixSecs } from '../../../src/core/units.js';
 import {
@@ -11,13 +11,14 @@ import {
   htlcAt,
   MIN_CONFS,
   PAYER_MIN,
+  PAYMENTS,
   REFUND_TXID,
   report,
   spend,
   START,
   swapIn,
 } from '../../support/swapFixtures.js';
-import { word, dutyOf, reasonOf, left, at, REPORTS, HTLCS } from './dutyCases.js';
+import { word, drive, dutyOf, lineOf, reasonOf, left, at, REPORTS, HTLCS, SIGNED, STUCK } from './dutyCases.js';
 
 describe('before the funding', () => {
   it.each<[string, Swap, Partial<Facts>, string]>([
@@ -159,5 +160,68 @@ describe('spends', () => {
   it('a final swap with a held payment still settles it if it was claimed', () => {
     const htlc = htlcAt({ spends: [spend('claim', 5), spend('claim', 5)] });
     expect(dutyOf(swapIn('CLAIMED', { payment: 'HELD' }), { htlc, invoice: report('HELD') })).toBe('settle_decided!');
+  });
+});
+
+describe('a fee subsidy that the buyer left', () => {
+  const left0 = { ...left(0), invoice: REPORTS.SETTLED };
+  const claimed = { ...swapIn('CLAIMED', { payment: 'SETTLED', isPreimageReleased: true }), isSubsidyOpen: true };
+  const subsidy = (own: SpendReport | undefined): Partial<Facts> => ({
+    htlc: htlcAt({ spends: [spend('claim', 9), own] }),
+  });
+  it('keeps the swap open when the claim is final', () => {
+    const seen = swapIn('CLAIM_SEEN', { payment: 'SETTLED', isPreimageReleased: true });
+    const both = drive(seen, { invoice: undefined, htlc: htlcAt({ spends: [spend('claim', 2), spend('claim', 2)] }) });
+    const one = drive(seen, { invoice: undefined, htlc: htlcAt({ spends: [spend('claim', 2), undefined] }) });
+    const only = drive(seen, { invoice: undefined, htlc: htlcAt({ spends: [spend('claim', 2)] }) });
+    expect([both, one, only].map(({ end }) => end.isSubsidyOpen)).toEqual([false, true, false]);
+  });
+  it.each<[string, Partial<Facts>, string]>([
+    ['is left to the buyer one block before T', { ...left0, ...left(1), ...subsidy(undefined) }, ''],
+    ['is taken back at T', { ...left0, ...subsidy(undefined) }, 'sign_refund, broadcast_refund'],
+    [
+      'is taken back while degraded',
+      { ...left0, ...subsidy(undefined), isDegraded: true },
+      'sign_refund, broadcast_refund',
+    ],
+    ['is left while read-only: the payment is not CANCELED', { ...left0, ...subsidy(undefined), isReadOnly: true }, ''],
+    [
+      'is left while fenced: nothing shows it as finally unpaid',
+      { ...left0, ...subsidy(undefined), isFenced: true },
+      '',
+    ],
+    ['is left while nobody shows the funding', { ...left0, htlc: htlcAt({ isSeen: false }) }, ''],
+    ['waits in the mempool', { ...left0, ...subsidy(spend('refund', 0)), refund: SIGNED }, ''],
+    [
+      'gets a higher fee when no block takes it',
+      { ...left0, ...subsidy(spend('refund', 0)), refund: STUCK },
+      'sign_refund',
+    ],
+    ['waits in one block', { ...left0, ...subsidy(spend('refund', 1)), refund: STUCK }, ''],
+    ['is done in two', { ...left0, ...subsidy(spend('refund', 2)) }, 'subsidy_done'],
+    ['is done when the buyer took it after all', { ...left0, ...subsidy(spend('claim', 2)) }, 'subsidy_done'],
+  ])('%s', (_name, over, expected) => {
+    expect(lineOf(drive(claimed, over))).toBe(expected);
+  });
+  it('of which nothing is left open is never spent', () => {
+    expect(lineOf(drive({ ...claimed, isSubsidyOpen: false }, { ...left0, ...subsidy(undefined) }))).toBe('');
+  });
+});
+
+describe('a fee subsidy that was claimed alone', () => {
+  const htlc = HTLCS['subsidy claimed'];
+  it('moves nothing, keeps the asset from being refunded, and raises an alarm if nobody decided to settle', () => {
+    for (const payment of PAYMENTS) {
+      const isPaid = payment === 'SETTLING' || payment === 'SETTLED';
+      expect(alarmsOf(fundedWith(payment), factsAt({ htlc })), payment).toHaveLength(isPaid ? 0 : 1);
+    }
+    expect(lineOf(drive(fundedWith('CANCELED'), { ...left(0), htlc, invoice: REPORTS.CANCELED }))).toBe('');
+  });
+  it('is no alarm once the asset was claimed too', () => {
+    expect(alarmsOf(fundedWith('OPEN'), factsAt({ htlc: HTLCS['claim in a block'] }))).toEqual([]);
+  });
+  it('a settling that the node knows nothing of is an alarm', () => {
+    expect(alarmsOf(fundedWith('SETTLING'), factsAt({ invoice: 'unknown_hash' }))).toHaveLength(1);
+    expect(alarmsOf(fundedWith('SETTLING'), factsAt({ invoice: undefined }))).toEqual([]);
   });
 });

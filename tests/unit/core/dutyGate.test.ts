@@ -18,11 +18,12 @@ import {
   spend,
   swapIn,
 } from '../../support/swapFixtures.js';
-import { PAIRS, word, dutyOf, reasonOf, left, anyFacts } from './dutyCases.js';
+import { PAIRS, word, drive, dutyOf, HTLCS, lineOf, reasonOf, left, anyFacts } from './dutyCases.js';
 
 describe('the settle gate', () => {
   const held = fundedWith('HELD');
   const ok: Partial<Facts> = { invoice: report('HELD') };
+  const late: Partial<Facts> = { invoice: report('HELD', { claimDeadlineHeight: 105 }) };
   const gate = (over: Partial<Facts>): string => settleGate(held, factsAt({ ...ok, ...over })).kind;
 
   it('is open when every condition holds, and nothing else decides to settle', () => {
@@ -60,9 +61,24 @@ describe('the settle gate', () => {
     ['without a report', { invoice: undefined }, 'wait'],
     ['with a node that forgot the invoice', { invoice: 'unknown_hash' }, 'wait'],
     ['with a payment that went away', { invoice: report('OPEN') }, 'wait'],
+    ['5 blocks before the deadline while degraded', { ...late, isDegraded: true }, 'closed'],
+    ['5 blocks before the deadline while fenced', { ...late, isFenced: true }, 'closed'],
+    [
+      '5 blocks before the deadline on a node that lags',
+      { ...late, node: { blockHeight: 100, isSynced: false } },
+      'closed',
+    ],
+    ['5 blocks before the deadline with a funding not deep enough', { ...late, htlc: htlcAt({ confs: 1 }) }, 'closed'],
+    ['on the last safe block without a report', { ...left(SETTLE_MIN), invoice: undefined }, 'wait'],
+    ['one block later without a report', { ...left(SETTLE_MIN - 1), invoice: undefined }, 'closed'],
+    ['one block later with a node that forgot', { ...left(SETTLE_MIN - 1), invoice: 'unknown_hash' }, 'closed'],
+    ['one block later while degraded', { ...left(SETTLE_MIN - 1), isDegraded: true }, 'closed'],
+    ['one block later while fenced', { ...left(SETTLE_MIN - 1), isFenced: true }, 'closed'],
+    ['while fenced', { isFenced: true }, 'wait'],
+    ['with a funding that is excluded', { isFundingLost: true, htlc: HTLCS.unseen }, 'closed'],
     ['with the asset refunded', { htlc: htlcAt({ spends: [spend('refund', 0), undefined] }) }, 'closed'],
     ['with the subsidy refunded', { htlc: htlcAt({ spends: [undefined, spend('refund', 0)] }) }, 'closed'],
-  ])('%s it is %s', (_name, over, expected) => {
+  ])('%s', (_name, over, expected) => {
     expect(gate(over)).toBe(expected);
     const duty = { open: 'settle_decided', closed: 'cancel_decided', wait: 'wait' }[expected];
     expect(word(nextDuty(held, factsAt({ ...ok, ...over }), new Set(['broadcast_funding'])))).toBe(duty);
@@ -76,12 +92,38 @@ describe('the settle gate', () => {
     );
   });
   it('opens at once with an alarm when a claim made the preimage public, whatever else is wrong', () => {
-    const worst = { ...left(-5), node: undefined, isDegraded: true, isPaused: true };
+    const worst = { ...left(-5), node: undefined, isDegraded: true, isPaused: true, isFenced: true };
     for (const spends of [
       [spend('claim', 0), undefined],
       [undefined, spend('claim', 3)],
     ]) {
       expect(dutyOf(held, { ...worst, invoice: report('HELD'), htlc: htlcAt({ spends }) })).toBe('settle_decided!');
+    }
+  });
+  it('a public preimage and a node that is away: nothing is canceled until it says what is held', () => {
+    const htlc = htlcAt({ spends: [spend('claim', 0), undefined] });
+    for (const invoice of [undefined, 'unknown_hash'] as const) {
+      expect(gate({ ...left(-5), htlc, invoice })).toBe('wait');
+    }
+  });
+  it.each<[string, Partial<Facts>, secret: string, open: string]>([
+    ['no mode', {}, 'settle_decided, settle', 'settle_decided!, settle, claim_seen'],
+    ['PAUSED', { isPaused: true }, 'settle_decided, settle', 'settle_decided!, settle, claim_seen'],
+    ['DEGRADED', { isDegraded: true }, '', 'settle_decided!, settle, claim_seen'],
+    ['FENCED', { isFenced: true }, '', 'settle_decided!, settle, claim_seen'],
+    ['READ_ONLY', { isReadOnly: true }, '', ''],
+  ])('in %s: %j leads to "%s", and to "%s" once a claim shows S', (_name, mode, secret, open) => {
+    expect(lineOf(drive(held, { ...ok, ...mode }))).toBe(secret);
+    const htlc = htlcAt({ spends: [spend('claim', 0), spend('claim', 0)] });
+    expect(lineOf(drive(held, { ...ok, ...mode, htlc }))).toBe(open);
+  });
+  it('a swap of an older copy that was accepted is settled like any other', () => {
+    expect(lineOf(drive({ ...held, isRestored: true }, ok))).toBe('settle_decided, settle');
+  });
+  it('a decided settling is repeated in every mode, whatever the clock and the chain say', () => {
+    const worst = { ...left(-5), ...ok, htlc: HTLCS['refund in a block'], isDegraded: true, isPaused: true };
+    for (const mode of [{ isFenced: true }, { isReadOnly: true }, {}]) {
+      expect(lineOf(drive(fundedWith('SETTLING'), { ...worst, ...mode }))).toMatch(/^settle(, refund_seen)?$/);
     }
   });
   it('takes no incomplete payment, even then', () => {
