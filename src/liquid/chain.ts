@@ -15,6 +15,9 @@ export type HistoryEntry = { readonly txid: Txid; readonly height: number };
 /** See {@link LiquidChain.history}. */
 export type HistoryOptions = { readonly isFresh?: boolean };
 
+/** See {@link LiquidChain.transaction}. */
+export type TransactionOptions = { readonly fits?: (raw: Buffer) => boolean };
+
 /** An unspent output of a script. Its value and asset are never read from the server. */
 export type UnspentEntry = { readonly outpoint: Outpoint; readonly height: number };
 
@@ -64,8 +67,12 @@ export type LiquidChain = {
    * @throws SwapError `history_too_long` if the server refuses because too many transactions touch the script.
    */
   history(scriptPubKey: Uint8Array, options?: HistoryOptions): Promise<readonly HistoryEntry[]>;
-  /** Raw bytes that hash to the txid, or undefined if the server does not have the transaction. */
-  transaction(id: Txid): Promise<Buffer | undefined>;
+  /**
+   * Raw bytes that hash to the txid, or undefined if the server does not have the transaction. The txid does not cover
+   * witnesses: a server can show the transaction without them, or with others.
+   * @param options.fits of what several servers show, bytes that fit are preferred; if none do, any are given.
+   */
+  transaction(id: Txid, options?: TransactionOptions): Promise<Buffer | undefined>;
   /** Cheap poll: which outputs of the script are unspent (mempool included). */
   unspent(scriptPubKey: Uint8Array): Promise<readonly UnspentEntry[]>;
   /**

@@ -16,6 +16,7 @@ import type {
   HistoryOptions,
   LiquidChain,
   Tip,
+  TransactionOptions,
   UnspentEntry,
 } from './chain.js';
 import { connectElectrum, type ElectrumOptions } from './electrum.js';
@@ -102,8 +103,8 @@ class ElectrumGroup implements LiquidChain {
     return mergeHistories(last);
   }
 
-  async transaction(id: Txid): Promise<Buffer | undefined> {
-    return await this.#members.first((chain) => chain.transaction(id));
+  async transaction(id: Txid, options: TransactionOptions = {}): Promise<Buffer | undefined> {
+    return await this.#members.first((chain) => chain.transaction(id), options.fits);
   }
 
   async unspent(scriptPubKey: Uint8Array): Promise<readonly UnspentEntry[]> {

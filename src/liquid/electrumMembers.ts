@@ -98,14 +98,21 @@ export class ElectrumMembers {
     return answers;
   }
 
-  /** The first answer other than undefined; undefined if nobody has another one. @throws like {@link answers}. */
-  async first<T>(question: Question<T | undefined>): Promise<T | undefined> {
+  /**
+   * The first answer that fits, else any other than undefined, else undefined if that is what was answered.
+   *
+   * @throws like {@link answers}.
+   */
+  async first<T>(question: Question<T | undefined>, fits: (value: T) => boolean = () => true): Promise<T | undefined> {
     const pending = await this.#pending(question);
-    const found = await firstFitting(pending, (reply) => reply.kind === 'answered' && reply.value !== undefined);
+    const isFound = (reply: Reply<T | undefined>): boolean =>
+      reply.kind === 'answered' && reply.value !== undefined && fits(reply.value);
+    const found = await firstFitting(pending, isFound);
     if (found?.kind === 'answered') return found.value;
     const replies = await Promise.all(pending);
-    if (replies.some((reply) => reply.kind === 'answered')) return undefined;
-    throw failureOf(replies);
+    const answers = replies.filter((reply) => reply.kind === 'answered');
+    if (answers.length === 0) throw failureOf(replies);
+    return answers.find(({ value }) => value !== undefined)?.value;
   }
 
   close(): void {

@@ -2,7 +2,7 @@
 import { pino } from 'pino';
 
 import type { Zkp } from '../../src/core/blind.js';
-import { buildTransaction, explicitInput, rawOf, txidOf } from '../../src/core/tx.js';
+import { buildTransaction, explicitInput, parseTransaction, rawOf, txidOf } from '../../src/core/tx.js';
 import { assetAmount, assetId, outpoint, type Txid } from '../../src/core/units.js';
 import type { ChainChange, LiquidChain } from '../../src/liquid/chain.js';
 import { connectElectrumGroup } from '../../src/liquid/electrumGroup.js';
@@ -23,6 +23,13 @@ export function transactionOf(n: number): { readonly id: Txid; readonly raw: Buf
     randomBytes: (length) => Buffer.alloc(length),
   });
   return { id: txidOf(tx), raw: rawOf(tx) };
+}
+
+/** The same transaction, with this item as its first input's witness. */
+export function withWitness(raw: Buffer, item: Buffer): Buffer {
+  const tx = parseTransaction(raw);
+  tx.setWitness(0, [item]);
+  return rawOf(tx);
 }
 
 /** A header of that height on another branch: well formed, with another hash. */

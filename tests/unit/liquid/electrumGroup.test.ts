@@ -11,10 +11,11 @@ import {
   showUnspent,
   startGroup,
   transactionOf,
+  withWitness,
   type Group,
 } from '../../support/electrumGroup.js';
 import { eventually } from '../../support/eventually.js';
-import { headerVector, ServerFault, type HostileElectrum } from '../../support/hostileElectrum.js';
+import { headerVector, ServerFault, SILENCE, type HostileElectrum } from '../../support/hostileElectrum.js';
 
 const FUNDING = transactionOf(0);
 const SPEND = transactionOf(1);
@@ -307,6 +308,22 @@ describe('a transaction', () => {
     showTransactions(honest, [FUNDING]);
     other?.methods.set('blockchain.transaction.get', () => SPEND.raw.toString('hex'));
     for (let i = 0; i < 5; i += 1) expect(await group.chain.transaction(FUNDING.id)).toEqual(FUNDING.raw);
+  });
+
+  it('comes from the server that shows the witness that the caller looks for: no txid covers it', async () => {
+    const stripped = { ...FUNDING, raw: FUNDING.raw };
+    const whole = { ...FUNDING, raw: withWitness(FUNDING.raw, Buffer.alloc(32, 7)) };
+    showTransactions(honest, [stripped]);
+    const answer = (): string => whole.raw.toString('hex');
+    other?.methods.set('blockchain.transaction.get', (_params, { socket }) => {
+      const id = other?.requests.at(-1)?.id;
+      setTimeout(() => socket.write(`${JSON.stringify({ id, result: answer() })}\n`), 50); // later than the other
+      return SILENCE;
+    });
+    const fits = (raw: Buffer): boolean => raw.includes(Buffer.alloc(32, 7));
+    expect(await group.chain.transaction(FUNDING.id, { fits })).toEqual(whole.raw);
+    expect(await group.chain.transaction(FUNDING.id)).toEqual(stripped.raw);
+    expect(await group.chain.transaction(FUNDING.id, { fits: () => false })).toBeDefined();
   });
 
   it('that one server does not answer about is missing if the other says so', async () => {
