@@ -1,61 +1,40 @@
 #!/usr/bin/env node
-/** swapd: the seller daemon. The only place where its parts are wired together. */
-import { randomBytes, createHash } from 'node:crypto';
-import { EventEmitter } from 'node:events';
+/** swapd: the seller daemon. */
+import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { dirname } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 
 import { ServerCredentials } from '@grpc/grpc-js';
 import { Command } from 'commander';
 
-import { loadConfig, readOrCreateSecretFile } from './config.js';
-import { preimageFor, refundKey, seedFromMnemonic } from './core/keys.js';
-import { LIQUID_NETWORKS } from './core/network.js';
-import { sat, satPerKvb, unixSecs } from './core/units.js';
-import { backupTo } from './engine/backup.js';
+import { readOrCreateSecretFile } from './config.js';
+import { seedFromMnemonic } from './core/keys.js';
+import { startRegularBackups } from './engine/backup.js';
 import { sweepChain, watchChain } from './engine/chainWatcher.js';
 import type { EngineContext } from './engine/context.js';
+import { compareWithFiles, fenceReason, tellFindings } from './engine/fence.js';
 import { checkNode, followInvoices } from './engine/lightningWatcher.js';
 import { loop } from './engine/loop.js';
-import { openGeneration } from './engine/generation.js';
-import { createMutex } from './engine/mutex.js';
 import { createReconciler, type Reconciler } from './engine/reconcile.js';
 import { errorChain, SwapError } from './errors.js';
-import { connectLnnoded } from './lightning/lnnoded.js';
-import { startBlindingWorker } from './liquid/blinding.js';
-import { connectElectrumGroup } from './liquid/electrumGroup.js';
-import { openWallet } from './liquid/wallet.js';
 import { createMnemonicFile, readMnemonicFile } from './liquid/walletFile.js';
-import { loadZkp } from './liquid/zkp.js';
 import { createLogger, type Logger } from './log.js';
-import { tokenHash } from './rpc/auth.js';
+import { addOfflineCommands, EXIT } from './offline.js';
 import type { RpcContext } from './rpc/context.js';
 import { currentOffers } from './rpc/offers.js';
 import { adminServer, buyerServer, drain, type Listener } from './rpc/server.js';
-import { Store } from './store/db.js';
-import { deletePrincipal, findWalletOutput, savePrincipal, saveWalletOutput } from './store/meta.js';
-import { checkConfig, swapdSchema, type CheckedConfig, type SwapdConfig } from './swapdConfig.js';
+import { checkConfig, type CheckedConfig, type SwapdConfig } from './swapdConfig.js';
+import { openStore, readConfig, wire, type Options } from './wire.js';
 
-const MIGRATIONS = fileURLToPath(new URL('../migrations/swapd', import.meta.url));
 const VERSION = readVersion();
 const SWEEP_PAUSE_MS = 10_000;
 const DRAIN_MS = 5_000;
 const FIRST_LOOK_MS = 10_000;
-/** Exit codes: docs. */
-const EXIT_FAILED = 1;
-const EXIT_USAGE = 2;
-
-type Options = { readonly config?: string };
 
 function readVersion(): string {
   const text: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
   return typeof text === 'object' && text !== null && 'version' in text ? String(text.version) : 'unknown';
-}
-
-function readConfig(options: Options): SwapdConfig {
-  return loadConfig({ schema: swapdSchema, envPrefix: 'SWAPD', file: options.config, env: process.env });
 }
 
 function openMnemonic(path: string, log: Logger): string {
@@ -67,85 +46,6 @@ function openMnemonic(path: string, log: Logger): string {
     'a new wallet was made: write the words in this file down, they are the only backup of the coins',
   );
   return mnemonic;
-}
-
-function openStore(config: SwapdConfig): Store {
-  mkdirSync(dirname(config.database.path), { recursive: true, mode: 0o700 });
-  mkdirSync(config.database.bundle_dir, { recursive: true, mode: 0o700 });
-  return Store.open({ path: config.database.path, migrationsDir: MIGRATIONS });
-}
-
-/** Every part of the engine, connected. */
-async function wire(config: SwapdConfig, checked: CheckedConfig, log: Logger) {
-  const { network } = checked;
-  const { genesis, policyAsset } = LIQUID_NETWORKS[network];
-  const store = openStore(config);
-  const seed = seedFromMnemonic(openMnemonic(config.wallet.mnemonic_file, log));
-  const chain = connectElectrumGroup({
-    servers: config.electrum.servers,
-    log,
-    expectedGenesis: genesis,
-    ...(config.electrum.ca_file === undefined ? {} : { caFile: config.electrum.ca_file }),
-  });
-  const worker = startBlindingWorker();
-  const wallet = openWallet({
-    seed,
-    network,
-    chain,
-    worker,
-    log,
-    cache: {
-      get: (key) => findWalletOutput(store, key),
-      put: (key, output) => {
-        store.tx(() => {
-          saveWalletOutput(store, key, output);
-        });
-      },
-    },
-  });
-  const lightning = connectLnnoded({
-    address: config.lightning.address,
-    log,
-    ...(config.lightning.token_file === undefined ? {} : { tokenFile: config.lightning.token_file }),
-    ...(config.lightning.tls_cert_file === undefined ? {} : { tlsCertFile: config.lightning.tls_cert_file }),
-  });
-  const fingerprint = createHash('sha256')
-    .update(refundKey(seed, network, 0).pubkey, 'hex')
-    .digest('hex')
-    .slice(0, 16);
-  const ctx: EngineContext = {
-    store,
-    chain,
-    wallet,
-    lightning,
-    zkp: await loadZkp(),
-    randomBytes: (length) => randomBytes(length),
-    blind: (spec) => worker.buildTransaction(spec),
-    keys: { preimageFor: (id) => preimageFor(seed, id), refundKey: (index) => refundKey(seed, network, index) },
-    network,
-    genesis,
-    policyAsset,
-    labelPrefix: `ln-liquid-swap/${fingerprint}/`,
-    generation: openGeneration(store, config.database.bundle_dir),
-    serversNeeded: network === 'liquidv1' && !config.electrum.trust_single_electrum ? 2 : 1,
-    bundleDir: config.database.bundle_dir,
-    feerateCeiling: satPerKvb(BigInt(config.limits.feerate_ceiling_sat_per_kvb)),
-    feeReserveSatPerSwap: sat(BigInt(config.limits.fee_reserve_sats_per_open_swap)),
-    now: () => unixSecs(Math.floor(Date.now() / 1000)),
-    log,
-    walletSection: createMutex(),
-    strangers: new Set(),
-    health: { tip: undefined, degradedReason: 'starting', node: undefined, lightningProblem: 'starting', fence: undefined, alarms: [] },
-    changes: new EventEmitter(),
-  };
-  ctx.changes.setMaxListeners(0);
-  const close = (): void => {
-    lightning.close();
-    chain.close();
-    worker.close();
-    store[Symbol.dispose]();
-  };
-  return { ctx, close };
 }
 
 function rpcContext(
@@ -172,7 +72,22 @@ function rpcContext(
   };
 }
 
-/** The first look at everything, so that the first caller is not told that the shop is empty. It never waits long. */
+/** The engine on the configured database, which is compared with the files that tell whether it is an old copy. */
+async function openEngine(config: SwapdConfig, { network }: CheckedConfig, log: Logger) {
+  const store = openStore(config);
+  const seed = seedFromMnemonic(openMnemonic(config.wallet.mnemonic_file, log));
+  const engine = await wire(config, { network, store, seed, bundleDir: config.database.bundle_dir, log });
+  const { ctx } = engine;
+  ctx.health.fence = tellFindings(compareWithFiles(ctx));
+  if (ctx.health.fence !== undefined)
+    log.error({ findings: ctx.health.fence }, 'FENCED: this database may be an old copy');
+  return engine;
+}
+
+/**
+ * The first look at everything, so that the first caller is not told that the shop is empty, and that the database is
+ * compared with chain and node. It never waits long.
+ */
 async function firstLook(ctx: EngineContext, reconciler: Reconciler): Promise<void> {
   const looked = new AbortController();
   const look = Promise.all([checkNode(ctx), sweepChain(ctx, reconciler)]).finally(() => {
@@ -182,7 +97,11 @@ async function firstLook(ctx: EngineContext, reconciler: Reconciler): Promise<vo
 }
 
 /** Watches the chain and the node until the signal aborts. */
-function startLoops(ctx: EngineContext, reconciler: Reconciler, signal: AbortSignal): Promise<unknown> {
+function startLoops(
+  ctx: EngineContext,
+  parts: { readonly reconciler: Reconciler; readonly backupIntervalMinutes: number; readonly signal: AbortSignal },
+): Promise<unknown> {
+  const { reconciler, backupIntervalMinutes, signal } = parts;
   let wake = new AbortController();
   const stopWatching = watchChain(ctx, reconciler, () => {
     wake.abort();
@@ -199,6 +118,14 @@ function startLoops(ctx: EngineContext, reconciler: Reconciler, signal: AbortSig
   return Promise.all([
     sweeping,
     loop({ name: 'invoices', log, signal, pauseMs: 250, round: () => followInvoices(ctx, reconciler, signal) }),
+    startRegularBackups({
+      store: ctx.store,
+      dir: ctx.bundleDir,
+      intervalMinutes: backupIntervalMinutes,
+      isFenced: () => fenceReason(ctx) !== undefined,
+      log,
+      signal,
+    }),
     loop({ name: 'node', log, signal, pauseMs: 5_000, round: () => checkNode(ctx) }),
   ]);
 }
@@ -253,7 +180,7 @@ async function run(options: Options): Promise<void> {
   const adminToken = readOrCreateSecretFile('admin.token_file', config.admin.token_file, () =>
     randomBytes(32).toString('hex'),
   );
-  const { ctx, close } = await wire(config, checked, log);
+  const { ctx, close } = await openEngine(config, checked, log);
   const reconciler = createReconciler(ctx);
   const rpc = rpcContext(ctx, { config, checked, reconciler });
   logOfferChanges(rpc);
@@ -267,7 +194,8 @@ async function run(options: Options): Promise<void> {
     });
   }
   await firstLook(ctx, reconciler);
-  const loops = startLoops(ctx, reconciler, stop.signal);
+  const backupIntervalMinutes = config.database.backup_interval_minutes;
+  const loops = startLoops(ctx, { reconciler, backupIntervalMinutes, signal: stop.signal });
   const grpc = await listen(buyers, config.grpc.listen, credentialsOf(config));
   const admin = await listen(operator, config.admin.listen, ServerCredentials.createInsecure());
   process.stdout.write(`${JSON.stringify({ ready: true, grpc, admin })}\n`);
@@ -277,21 +205,6 @@ async function run(options: Options): Promise<void> {
   await reconciler.idle();
   close();
   log.info('stopped');
-}
-
-function tokenAdd(name: string, options: Options): void {
-  const store = openStore(readConfig(options));
-  const token = randomBytes(32).toString('hex');
-  store.tx(() => {
-    savePrincipal(store, name, tokenHash(token), unixSecs(Math.floor(Date.now() / 1000)));
-  });
-  process.stdout.write(`${token}\n`);
-}
-
-function tokenRevoke(name: string, options: Options): void {
-  const store = openStore(readConfig(options));
-  const isFound = store.tx(() => deletePrincipal(store, name));
-  if (!isFound) throw new SwapError('bad_config', `expected the name of a token, found ${name}`);
 }
 
 async function main(): Promise<void> {
@@ -308,15 +221,26 @@ async function main(): Promise<void> {
       );
     },
   );
-  configured(program.command('backup <file>').description('copy the database; the daemon must be stopped')).action(
-    (file: string, options: Options) => {
-      backupTo(openStore(readConfig(options)), resolve(file));
-    },
-  );
-  const token = program.command('token').description("buyers' tokens; the daemon must be stopped");
-  configured(token.command('add <name>').description('make a token and print it once')).action(tokenAdd);
-  configured(token.command('revoke <name>').description('forget a token')).action(tokenRevoke);
+  addOfflineCommands(program, configured);
   await program.parseAsync();
+}
+
+/** Exit codes: docs/operations.md. */
+function exitCodeOf(error: unknown): number {
+  if (!(error instanceof SwapError)) return EXIT.failed;
+  switch (error.code) {
+    case 'bad_config':
+    case 'swap_not_found':
+      return EXIT.usage;
+    case 'forbidden':
+    case 'fenced':
+      return EXIT.refused;
+    case 'chain_unavailable':
+    case 'lightning_unavailable':
+      return EXIT.unknown;
+    default:
+      return EXIT.failed;
+  }
 }
 
 try {
@@ -324,5 +248,5 @@ try {
 } catch (error) {
   process.stderr.write(`swapd: ${errorChain(error)}\n`);
   // Loops of a half-started daemon must not live on without a listener.
-  process.exit(error instanceof SwapError && error.code === 'bad_config' ? EXIT_USAGE : EXIT_FAILED);
+  process.exit(exitCodeOf(error));
 }

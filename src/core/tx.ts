@@ -217,9 +217,23 @@ export function signP2wpkhInput(
   options: { readonly pubkey: Pubkey; readonly privateKey: Uint8Array; readonly prevoutValue: Uint8Array },
 ): void {
   const key = Buffer.from(options.pubkey, 'hex');
-  // OP_DUP OP_HASH160 <pkh> OP_EQUALVERIFY OP_CHECKSIG
-  const scriptCode = Buffer.concat([Buffer.of(0x76, 0xa9, 20), crypto.hash160(key), Buffer.of(0x88, 0xac)]);
-  tx.setWitness(index, [signature(tx, { index, scriptCode, ...options }), key]);
+  tx.setWitness(index, [signature(tx, { index, scriptCode: p2wpkhScriptCode(key), ...options }), key]);
+}
+
+/** OP_DUP OP_HASH160 <pkh> OP_EQUALVERIFY OP_CHECKSIG */
+const p2wpkhScriptCode = (key: Buffer): Buffer =>
+  Buffer.concat([Buffer.of(0x76, 0xa9, 20), crypto.hash160(key), Buffer.of(0x88, 0xac)]);
+
+/** True if the P2WPKH input is signed with that key over exactly this transaction (SIGHASH_ALL). */
+export function isP2wpkhSignedBy(
+  tx: Transaction,
+  index: number,
+  options: { readonly pubkey: Pubkey; readonly prevoutValue: Uint8Array },
+): boolean {
+  const witness = tx.ins[index]?.witness[0];
+  if (witness === undefined) return false;
+  const witnessScript = p2wpkhScriptCode(Buffer.from(options.pubkey, 'hex'));
+  return isHtlcSignature(tx, index, { witnessScript, signature: witness, ...options });
 }
 
 /**

@@ -5,6 +5,7 @@ import { hex, type SwapId } from '../core/units.js';
 import { errorChain, SwapError } from '../errors.js';
 import { findSwap, openSwapIds } from '../store/swaps.js';
 import type { EngineContext } from './context.js';
+import { compareWithChain } from './fence.js';
 import { inBackground } from './loop.js';
 import { followOwnTxs } from './ownTxs.js';
 import type { Reconciler } from './reconcile.js';
@@ -20,12 +21,13 @@ export async function sweepChain(ctx: EngineContext, reconciler: Reconciler): Pr
   try {
     const { tip, problem } = await judgedTip(ctx);
     await ctx.wallet.sync();
-    await watchReorgs(ctx, tip);
+    if (problem === undefined) await watchReorgs(ctx, tip);
     acceptTip(ctx, tip, problem ?? (await tooFast(ctx, tip))); // only now: nobody counts what was not scanned
+    await compareWithChain(ctx);
     await followOwnTxs(ctx, tip.height);
   } catch (error) {
     const isServerAway = error instanceof SwapError && error.code === 'chain_unavailable';
-    if (isServerAway) ctx.health.degradedReason ??= 'no Electrum server answers';
+    if (isServerAway) ctx.health.degradedReason ??= ctx.chain.disagreement() ?? 'no Electrum server answers';
     ctx.log.warn({ cause: errorChain(error) }, 'chain sweep failed');
   }
   try {

@@ -6,7 +6,7 @@ import type { KeyPair } from '../core/keys.js';
 import type { LiquidNetworkName } from '../core/network.js';
 import type { Swap } from '../core/swap.js';
 import type { TxInput, TxOutput } from '../core/tx.js';
-import type { AssetId, BlockHash, Preimage, Sat, SatPerKvb, SwapId, UnixSecs } from '../core/units.js';
+import type { AssetId, BlockHash, Preimage, Sat, SatPerKvb, SwapId, Txid, UnixSecs } from '../core/units.js';
 import type { LightningNode, NodeInfo } from '../lightning/node.js';
 import type { LiquidChain, Tip } from '../liquid/chain.js';
 import type { LiquidWallet } from '../liquid/wallet.js';
@@ -24,9 +24,16 @@ type Health = {
   node: NodeInfo | undefined;
   /** Why the Lightning node is not usable; undefined while it is. */
   lightningProblem: string | undefined;
-  /** Why this database may be an old copy; undefined once it was compared with everything and fits. */
+  /** The signs that this database is an old copy; undefined while none was found (engine/fence.ts). */
   fence: string | undefined;
   readonly alarms: string[];
+};
+
+/** How far this database was compared with the world since the start. Until all of it was the daemon is FENCED. */
+export type Comparison = {
+  readonly pending: Set<'the chain' | 'the node'>;
+  /** Spends of the wallet that this database knows: they were looked up once. */
+  readonly knownSpends: Set<Txid>;
 };
 
 export type EngineContext = {
@@ -66,6 +73,7 @@ export type EngineContext = {
   /** Every spend of the wallet is planned, signed and committed inside it. */
   readonly walletSection: Mutex;
   readonly health: Health;
+  readonly comparison: Comparison;
   /**
    * `swapId txid` of transactions that touch the swap's script and spend none of its outpoints: inputs cannot change, so
    * they are read once.
@@ -87,9 +95,12 @@ export function tellAlarm(ctx: EngineContext, text: string): void {
 /** Pauses new business and tells why, once in the life of the process. */
 export function alarmOnce(ctx: EngineContext, text: string): void {
   if (ctx.health.alarms.includes(text)) return;
-  ctx.store.tx(() => {
-    savePause(ctx.store, pauseReason(text));
-  });
+  // When nothing can be stored any more nothing new is begun either; the alarm must still be told.
+  if (!ctx.store.isReadOnly) {
+    ctx.store.tx(() => {
+      savePause(ctx.store, pauseReason(text));
+    });
+  }
   tellAlarm(ctx, text);
 }
 

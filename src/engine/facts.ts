@@ -11,6 +11,7 @@ import { confirmations, type HistoryEntry } from '../liquid/chain.js';
 import { findPause } from '../store/meta.js';
 import { findSwapTx, isFundingConflicted, isSwapTx, type OwnTx } from '../store/txs.js';
 import type { EngineContext } from './context.js';
+import { isFencedFor } from './fence.js';
 import { judgedTip } from './tip.js';
 
 /**
@@ -49,7 +50,7 @@ export async function gatherFacts(
     isPaused: findPause(ctx.store) !== undefined,
     isDegraded: ctx.health.degradedReason !== undefined || judged?.problem !== undefined,
     isReadOnly: ctx.store.isReadOnly,
-    isFenced: ctx.health.fence !== undefined,
+    isFenced: isFencedFor(ctx, swap),
   };
 }
 

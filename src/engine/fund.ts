@@ -11,6 +11,7 @@ import { findSwap, moveSwap } from '../store/swaps.js';
 import { insertTx } from '../store/txs.js';
 import type { EngineContext } from './context.js';
 import { failpointsAroundCommit } from './failpoint.js';
+import { fenceReason } from './fence.js';
 import { judgedTip } from './tip.js';
 import { signSpend } from './walletSpend.js';
 
@@ -46,7 +47,7 @@ async function believableTip(ctx: EngineContext): Promise<BlockHeight> {
 const mayStillFund = (ctx: EngineContext, swap: Swap): boolean =>
   findPause(ctx.store) === undefined &&
   ctx.health.degradedReason === undefined &&
-  ctx.health.fence === undefined &&
+  fenceReason(ctx) === undefined &&
   !swap.isRestored &&
   ctx.now() <= swap.fundBy;
 

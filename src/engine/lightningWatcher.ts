@@ -2,6 +2,7 @@
 import { swapIdOfHash } from '../store/swaps.js';
 import { errorChain } from '../errors.js';
 import type { EngineContext } from './context.js';
+import { compareWithNode } from './fence.js';
 import type { Reconciler } from './reconcile.js';
 
 /** Looks the node up and remembers whether it can be used. */
@@ -9,6 +10,7 @@ export async function checkNode(ctx: EngineContext): Promise<void> {
   try {
     const node = await ctx.lightning.getInfo();
     ctx.health.node = node;
+    await compareWithNode(ctx);
     ctx.health.lightningProblem = node.isSynced ? undefined : 'the Lightning node is not synced to its chain';
   } catch (error) {
     ctx.health.lightningProblem = errorChain(error);

@@ -8,7 +8,7 @@ import type { Transaction } from 'liquidjs-lib';
 import type { SelectableCoin } from '../core/coinSelect.js';
 import { refundKey, type KeyPair } from '../core/keys.js';
 import { encodeAddress, type LiquidNetworkName } from '../core/network.js';
-import { signP2wpkhInput } from '../core/tx.js';
+import { isP2wpkhSignedBy, parseTransaction, signP2wpkhInput } from '../core/tx.js';
 import { displayHex, hex, outpointKey, type Outpoint, type Pubkey } from '../core/units.js';
 import { SwapError } from '../errors.js';
 import type { Logger } from '../log.js';
@@ -54,6 +54,10 @@ export type LiquidWallet = {
   readonly coinAt: (outpoint: Outpoint) => Promise<Coin | undefined>;
   /** The transaction that spends an output of the wallet by the last sync; its height is signed. */
   readonly spenderOf: (outpoint: Outpoint) => HistoryEntry | undefined;
+  /** Transactions that spend outputs of the wallet by the last sync, with their signed heights. A server may make them up. */
+  readonly spends: () => readonly HistoryEntry[];
+  /** Whether an input of the transaction spends an output of the wallet with a signature of its key: nobody makes that up. */
+  readonly hasSigned: (rawTx: Uint8Array) => boolean;
   /** The next address that was never used, the same until it is. @throws SwapError `chain_unavailable` before a sync. */
   readonly receiveAddress: () => { readonly address: string; readonly scriptPubKey: Buffer };
   /**
@@ -96,6 +100,7 @@ class Wallet {
   #coins: readonly Coin[] = [];
   /** Outpoint key to what spends it; made when it is asked for. */
   #spenders: ReadonlyMap<string, HistoryEntry> | undefined;
+  #spends: readonly HistoryEntry[] | undefined;
   #nextChange = 0;
   /** Version of the scan that the coins reflect; undefined before the first sync. */
   #seenVersion: number | undefined;
@@ -140,6 +145,23 @@ class Wallet {
   spenderOf(point: Outpoint): HistoryEntry | undefined {
     this.#spenders ??= new Map(this.#scan.spends().flatMap((tx) => tx.spends.map((key) => [key, tx])));
     return this.#spenders.get(outpointKey(point));
+  }
+
+  spends(): readonly HistoryEntry[] {
+    if (this.#spends === undefined) {
+      const own = this.#scan.ownSpends();
+      this.#spends = this.#scan.spends().filter(({ txid }) => own.has(txid));
+    }
+    return this.#spends;
+  }
+
+  hasSigned(rawTx: Uint8Array): boolean {
+    const tx = parseTransaction(rawTx);
+    return tx.ins.some((input, i) => {
+      const spent = this.#scan.outputAt(`${displayHex(input.hash)}:${input.index}`);
+      if (spent === undefined) return false;
+      return isP2wpkhSignedBy(tx, i, { pubkey: spent.key.pubkey, prevoutValue: spent.valueBytes });
+    });
   }
 
   receiveAddress(): { address: string; scriptPubKey: Buffer } {
@@ -192,6 +214,7 @@ class Wallet {
     }
     this.#coins = coins;
     this.#spenders = undefined;
+    this.#spends = undefined;
     this.#seenVersion = version;
   }
 
@@ -244,6 +267,8 @@ export function openWallet(options: WalletOptions): LiquidWallet {
     coins: () => wallet.coins(),
     coinAt: (outpoint) => wallet.coinAt(outpoint),
     spenderOf: (outpoint) => wallet.spenderOf(outpoint),
+    spends: () => wallet.spends(),
+    hasSigned: (rawTx) => wallet.hasSigned(rawTx),
     receiveAddress: () => wallet.receiveAddress(),
     changeKey: () => wallet.changeKey(),
     sign: (tx, coins, firstInput) => {

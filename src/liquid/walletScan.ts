@@ -152,7 +152,19 @@ export class WalletScan {
     return undefined;
   }
 
-  /** Transactions that spend outputs of the wallet, with what they spend. */
+  /** Transactions of the wallet that spend an output of it. */
+  ownSpends(): Set<Txid> {
+    const ids = this.#txids();
+    const own = new Set<string>();
+    for (const id of ids) {
+      for (const { outpoint: point, scriptPubKeyHex } of this.#txs.get(id)?.outputs ?? []) {
+        if (this.#keys.find(scriptPubKeyHex) !== undefined) own.add(outpointKey(point));
+      }
+    }
+    return new Set([...ids].filter((id) => this.#txs.get(id)?.spends.some((key) => own.has(key))));
+  }
+
+  /** Transactions that touch the wallet, with all that they spend. */
   spends(): { readonly txid: Txid; readonly height: number; readonly spends: readonly string[] }[] {
     const heights = new Map([...this.#histories.values()].flatMap((all) => all.map((one) => [one.txid, one.height])));
     return [...heights].flatMap(([id, height]) => {

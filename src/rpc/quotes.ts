@@ -11,6 +11,7 @@ import {
   type Sat,
 } from '../core/units.js';
 import { SwapError } from '../errors.js';
+import { fenceReason } from '../engine/fence.js';
 import { inventory } from '../engine/inventory.js';
 import { currentFeeRate } from '../engine/walletSpend.js';
 import type {
@@ -45,7 +46,7 @@ export function requireOpenForBusiness(ctx: RpcContext): { readonly tip: BlockHe
   const pause = findPause(ctx.store);
   if (pause !== undefined) throw new SwapError('paused', 'the seller takes no new swaps right now');
   if (ctx.store.isReadOnly) throw new SwapError('read_only', 'the seller cannot store new swaps right now');
-  if (ctx.health.fence !== undefined)
+  if (fenceReason(ctx) !== undefined)
     throw new SwapError('fenced', 'the seller has to check its records before it takes new swaps');
   if (ctx.health.degradedReason !== undefined)
     throw new SwapError('degraded', `the seller's view of the chain is not safe: ${ctx.health.degradedReason}`);

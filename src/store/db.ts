@@ -208,6 +208,20 @@ function refuseNetworkFileSystem(dir: string): void {
 }
 
 /**
+ * Holds the lock of a database without opening it, so that no daemon uses it meanwhile.
+ *
+ * @throws SwapError `bad_config` if another process has it.
+ */
+export function lockDatabase(path: string): Disposable {
+  const lock = takeLock(`${realPath(path)}.lock`);
+  return {
+    [Symbol.dispose]: () => {
+      lock.close();
+    },
+  };
+}
+
+/**
  * One process a database. The lock is SQLite's own on a file beside it: the system frees it with the process, whatever
  * ended it.
  */

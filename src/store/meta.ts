@@ -51,7 +51,8 @@ export function saveGeneration(store: Store, generation: bigint): void {
 }
 
 /** Refund keys below this index may have been used by swaps that an older database forgot. */
-export const findKeyIndexFloor = (store: Store): number => Number(findMeta(store, KEY_INDEX_FLOOR_KEY) ?? '0');
+export const findKeyIndexFloor = (store: Store): number =>
+  toSafeNumber(BigInt(findMeta(store, KEY_INDEX_FLOOR_KEY) ?? '0'));
 
 export function saveKeyIndexFloor(store: Store, index: number): void {
   saveMeta(store, KEY_INDEX_FLOOR_KEY, index.toString());

@@ -33,6 +33,7 @@ import {
 } from '../core/units.js';
 import { SwapError } from '../errors.js';
 import type { Store } from './db.js';
+import { findKeyIndexFloor } from './meta.js';
 import type { SwapRow } from './schema.js';
 
 const outpointsSchema = z.array(
@@ -282,11 +283,14 @@ export function listSwaps(
   return store.all<SwapRow>(query).map(fromRow);
 }
 
-/** Index for the refund key of the next swap; never used before in this database. Call inside the inserting transaction. */
+/**
+ * Index for the refund key of the next swap; never used before, by this database or one that it replaced. Call inside the
+ * inserting transaction.
+ */
 export function nextKeyIndex(store: Store): number {
   const row = store.first(store.q.selectFrom('swaps').select((eb) => eb.fn.max('key_index').as('last')));
   const last: unknown = row?.last;
-  return typeof last === 'bigint' ? toSafeNumber(last) + 1 : 0;
+  return Math.max(typeof last === 'bigint' ? toSafeNumber(last) + 1 : 0, findKeyIndexFloor(store));
 }
 
 /** What swaps tie up of one asset, smallest units. L-BTC fee subsidies count to L-BTC. */
