@@ -23,7 +23,9 @@ import type { EngineContext } from './context.js';
 import { failpointsAroundCommit } from './failpoint.js';
 import { feeCoins } from './feeCoin.js';
 
-/** A replacement pays for its own relay besides what it replaces: Elements' incremental rate, ten times over. */
+/** Elements' incremental relay rate: a replacement pays for its own size besides what it replaces. */
+const RELAY_INCREMENT = satPerKvb(100n);
+/** The same ten times over, for servers that ask for more. */
 const INCREMENT = satPerKvb(1_000n);
 /** A self-spend that did not confirm is replaced by one that pays half as much again. */
 const BUMP_NUMERATOR = 3n;
@@ -77,12 +79,13 @@ function feeRule(
       feeFor(vsize, current),
     ]);
     if (earlier === undefined) return least;
-    const bumped = (earlier.feeSat * BUMP_NUMERATOR) / BUMP_DENOMINATOR + feeFor(vsize, INCREMENT);
+    const bumped = (earlier.feeSat * BUMP_NUMERATOR) / BUMP_DENOMINATOR;
     const limit = highest([least, feeFor(vsize, ctx.feerateCeiling)]);
-    if (bumped <= limit) return highest([least, bumped]);
+    const feeSat = bumped < limit ? highest([least, bumped]) : limit;
+    if (feeSat >= earlier.feeSat + feeFor(vsize, RELAY_INCREMENT)) return feeSat;
     throw new SwapError(
       'feerate_too_high',
-      `abort: expected a fee of ${bumped.toString()} sat to be at most ${limit.toString()}`,
+      `abort: expected a fee well above ${earlier.feeSat.toString()} sat, found at most ${limit.toString()}`,
     );
   };
 }

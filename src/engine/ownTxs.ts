@@ -3,7 +3,7 @@
  * transaction that a server rejects or forgets may still confirm.
  */
 import { p2wshScriptPubKey } from '../core/htlc.js';
-import { isFunded } from '../core/swap.js';
+import { isDone, isFunded, type Swap } from '../core/swap.js';
 import { FINAL_CONFS } from '../core/timelock.js';
 import { parseTransaction } from '../core/tx.js';
 import { blockHeight, displayHex, outpoint, txid, type BlockHeight } from '../core/units.js';
@@ -13,13 +13,21 @@ import { findSwap } from '../store/swaps.js';
 import { isConflictedTx, markTxConflicted, markTxFinal, pendingTxs, type OwnTx } from '../store/txs.js';
 import type { EngineContext } from './context.js';
 import { failpointsAroundCall, failpointsAroundCommit } from './failpoint.js';
+import { fenceReason } from './fence.js';
 
-/** One look at every transaction that is still open. Withdrawals and splits are broadcast again; swaps see to theirs. */
+/**
+ * One look at every transaction that is still open. Open swaps see to theirs; what belongs to none (withdrawals, splits,
+ * and what a reorganisation undid after its swap was done) is broadcast again here.
+ */
 export async function followOwnTxs(ctx: EngineContext, tip: BlockHeight): Promise<void> {
   for (const own of pendingTxs(ctx.store)) {
-    if (own.kind === 'refund') continue; // its swap decides
+    const swap = own.swapId === undefined ? undefined : findSwap(ctx.store, own.swapId);
+    const isOpen = swap !== undefined && !isDone(swap);
+    if (own.kind === 'refund' && isOpen) continue; // its swap decides
     try {
-      await follow(ctx, own, tip);
+      if ((await follow(ctx, own, { swap, tip })) === 'unseen' && !isOpen && fenceReason(ctx) === undefined) {
+        await failpointsAroundCall(`broadcast ${own.kind}`, () => ctx.chain.broadcast(own.raw));
+      }
     } catch (error) {
       // A recipient with too long a history must not count as a server that is away.
       ctx.log.warn({ txid: own.txid, kind: own.kind, cause: errorChain(error) }, 'own transaction not looked at');
@@ -27,25 +35,27 @@ export async function followOwnTxs(ctx: EngineContext, tip: BlockHeight): Promis
   }
 }
 
-async function follow(ctx: EngineContext, own: OwnTx, tip: BlockHeight): Promise<void> {
-  const script = scriptToWatch(ctx, own);
+/** Looks for one transaction and stores what is final. `unseen`: it may still confirm, and no server lists it. */
+async function follow(
+  ctx: EngineContext,
+  own: OwnTx,
+  { swap, tip }: { readonly swap: Swap | undefined; readonly tip: BlockHeight },
+): Promise<'unseen' | undefined> {
+  const script = scriptToWatch(ctx, own, swap);
   const history = script === undefined ? [] : await ctx.chain.history(script);
   const seen = history.find((entry) => entry.txid === own.txid);
   if (seen !== undefined) {
-    if (confirmations(seen.height, tip) < FINAL_CONFS) return;
+    if (confirmations(seen.height, tip) < FINAL_CONFS) return undefined;
     await ctx.chain.proveInclusion(own.txid, blockHeight(seen.height));
     commit(ctx, own, 'tx_final');
-    return;
+    return undefined;
   }
   if (await isExcluded(ctx, own, tip)) {
     ctx.log.warn({ txid: own.txid, kind: own.kind, swapId: own.swapId }, 'own transaction can never confirm again');
     commit(ctx, own, 'tx_conflicted');
-    return;
+    return undefined;
   }
-  if (own.kind === 'withdraw' || own.kind === 'split') {
-    if (ctx.health.fence !== undefined) return;
-    await failpointsAroundCall(`broadcast ${own.kind}`, () => ctx.chain.broadcast(own.raw));
-  }
+  return 'unseen';
 }
 
 function commit(ctx: EngineContext, own: OwnTx, what: 'tx_final' | 'tx_conflicted'): void {
@@ -58,8 +68,7 @@ function commit(ctx: EngineContext, own: OwnTx, what: 'tx_final' | 'tx_conflicte
 }
 
 /** A script that the transaction pays and that is most likely watched anyway. */
-function scriptToWatch(ctx: EngineContext, own: OwnTx): Buffer | undefined {
-  const swap = own.swapId === undefined ? undefined : findSwap(ctx.store, own.swapId);
+function scriptToWatch(ctx: EngineContext, own: OwnTx, swap: Swap | undefined): Buffer | undefined {
   if (own.kind === 'funding' && swap !== undefined && isFunded(swap)) return p2wshScriptPubKey(swap.witnessScript);
   const { outs } = parseTransaction(own.raw);
   return (outs.find(({ script }) => ctx.wallet.ownsScript(script)) ?? outs[0])?.script;
