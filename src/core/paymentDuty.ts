@@ -1,6 +1,6 @@
 /** What a swap's payment needs next. Pure: the rules of docs/protocol.md section 2 about Lightning stand here. */
 import { record, type Duty, type Facts, type InvoiceReport } from './facts.js';
-import { settleGate, whyTooLateToFund } from './settleGate.js';
+import { settleGate, whyHopeless, whyTooLateToFund } from './settleGate.js';
 import { isFunded, type Swap } from './swap.js';
 import { PROFILES } from './timelock.js';
 
@@ -70,8 +70,11 @@ export function paymentDuty(swap: Swap, facts: Facts): Duty | undefined {
 }
 
 function openDuty(swap: Swap, facts: Facts): Duty | undefined {
-  // Without an answer it may be HELD by now, and expiry alone never cancels a held payment.
-  if (facts.invoice === undefined) return undefined;
+  if (facts.invoice === undefined) {
+    // It may be HELD by now: without an answer only what ends a held payment, too, is decided.
+    const reason = isFunded(swap) ? whyHopeless(swap, facts) : undefined;
+    return reason === undefined ? undefined : record({ kind: 'cancel_decided', reason });
+  }
   const reason = whyCancelOpen(swap, facts);
   if (reason === undefined) return undefined;
   // Nothing can be stored, but an invoice that nobody paid may be canceled all the same: S stays here either way.

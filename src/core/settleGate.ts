@@ -1,8 +1,7 @@
 /** The settle gate: may a held payment be taken? Pure; the rule is docs/protocol.md section 2. */
-import type { Facts, HtlcReport } from './facts.js';
+import type { Facts, HtlcReport, InvoiceReport } from './facts.js';
 import type { FundedSwap } from './swap.js';
 import { MIN_CLAIM_DEADLINE_BLOCKS, MIN_INVOICE_LIFE_SECS, PROFILES } from './timelock.js';
-import type { BlockHeight } from './units.js';
 
 type Gate =
   | { readonly kind: 'open'; readonly alarm?: string }
@@ -13,43 +12,42 @@ const WAIT: Gate = { kind: 'wait' };
 const closed = (reason: string): Gate => ({ kind: 'closed', reason });
 
 /**
- * Closed means that a condition can no longer come true; only depth and freshness are waited for. A claim on the chain
- * makes S public, so the payment is taken at once, in every mode.
+ * Closed means that a condition can no longer come true, whatever else is unknown; only depth and freshness are waited
+ * for. A claim on the chain makes S public, so the payment is taken at once, in every mode.
  */
 export function settleGate(swap: FundedSwap, facts: Facts): Gate {
   const { htlc, tip, node, invoice } = facts;
-  if (htlc === undefined || tip === undefined) return WAIT;
   const held = typeof invoice === 'object' && invoice.state === 'HELD' ? invoice : undefined;
   if (held !== undefined && held.heldMsat < swap.priceMsat) {
     return closed(`paid ${held.heldMsat.toString()} msat of ${swap.priceMsat.toString()}`);
   }
-  if (htlc.spends.some((spend) => spend?.kind === 'claim')) {
+  if (htlc?.spends.some((spend) => spend?.kind === 'claim') === true) {
     return held === undefined ? WAIT : { kind: 'open', alarm: 'claimed before the payment was settled' };
   }
-  const hopeless = whyHopeless(swap, facts, { htlc, tip });
+  const hopeless = whyHopeless(swap, facts) ?? whyFailedBack(held, node);
   if (hopeless !== undefined) return closed(hopeless);
-  const deadline = held?.claimDeadlineHeight;
-  if (deadline === undefined || node === undefined) return WAIT;
-  if (deadline - node.blockHeight < MIN_CLAIM_DEADLINE_BLOCKS) {
-    return closed(`the node fails the payment back in ${deadline - node.blockHeight} blocks`);
-  }
-  if (!node.isSynced || facts.isDegraded || facts.isFenced) return WAIT;
-  return htlc.isSeen && htlc.confs >= swap.minFundingConfs ? { kind: 'open' } : WAIT;
+  const isDeadlineKnown = held?.claimDeadlineHeight !== undefined && node?.isSynced === true;
+  if (!isDeadlineKnown || tip === undefined || facts.isDegraded || facts.isFenced) return WAIT;
+  return htlc?.isSeen === true && htlc.confs >= swap.minFundingConfs ? { kind: 'open' } : WAIT;
 }
 
-/** What keeps the payment from ever being taken, whatever the node answers. */
-function whyHopeless(
-  swap: FundedSwap,
-  facts: Facts,
-  { htlc, tip }: { readonly htlc: HtlcReport; readonly tip: BlockHeight },
-): string | undefined {
-  if (htlc.spends.some((spend) => spend?.kind === 'refund')) return 'refund was broadcast';
+/** What keeps a payment from ever being taken, whether the node answers or not. */
+export function whyHopeless(swap: FundedSwap, facts: Facts): string | undefined {
+  const { htlc, tip } = facts;
+  if (htlc?.spends.some((spend) => spend?.kind === 'refund') === true) return 'refund was broadcast';
   if (facts.isFundingLost) return 'the funding can never confirm';
   const { settleMin } = PROFILES[swap.profile];
-  if (swap.refundHeight - tip < settleMin) {
+  if (tip !== undefined && swap.refundHeight - tip < settleMin) {
     return `refund opens in ${swap.refundHeight - tip} blocks, settling needs ${settleMin}`;
   }
-  return whyTooLateToFund(swap, facts, htlc);
+  return htlc === undefined ? undefined : whyTooLateToFund(swap, facts, htlc);
+}
+
+/** A node that lags is further on than it says, so what it says is reason enough. */
+function whyFailedBack(held: InvoiceReport | undefined, node: Facts['node']): string | undefined {
+  if (held?.claimDeadlineHeight === undefined || node === undefined) return undefined;
+  const left = held.claimDeadlineHeight - node.blockHeight;
+  return left < MIN_CLAIM_DEADLINE_BLOCKS ? `the node fails the payment back in ${left} blocks` : undefined;
 }
 
 /** A funding that is not deep enough while the invoice ends is given up, and its payment with it. */

@@ -203,6 +203,12 @@ describe('an unpaid invoice', () => {
       'cancel_decided',
     ],
     ['when it expires and the node does not answer: it may be held by now', { ...at(600), invoice: undefined }, 'wait'],
+    [
+      'on the last block on which a held one could be taken, with a silent node',
+      { ...left(SETTLE_MIN), invoice: undefined },
+      'wait',
+    ],
+    ['one block later, with a silent node', { ...left(SETTLE_MIN - 1), invoice: undefined }, 'cancel_decided'],
     ['when it expires while degraded and paused', { ...at(600), isDegraded: true, isPaused: true }, 'cancel_decided'],
   ])('%s: %s', (_name, over, expected) => {
     expect(dutyOf(open, over)).toBe(expected);

@@ -121,7 +121,7 @@ describe('a funding that can never confirm', () => {
     ['OPEN', 'OPEN', CANCEL, 'waits'],
     ['OPEN', 'CANCELED', 'payment_canceled, failed', 'FAILED'],
     ['OPEN', 'unknown_hash', 'cancel_decided, payment_canceled, failed', 'FAILED'],
-    ['OPEN', 'nothing', '', 'waits'],
+    ['OPEN', 'nothing', CANCEL, 'waits'],
     ['HELD', 'HELD', CANCEL, 'waits'],
     ['HELD', 'CANCELED', 'payment_canceled, failed', 'FAILED'],
     ['HELD', 'nothing', CANCEL, 'waits'],

@@ -49,6 +49,23 @@ describe('the settle gate', () => {
     ['6 blocks before the deadline', { invoice: report('HELD', { claimDeadlineHeight: 106 }) }, 'open'],
     ['5 blocks before the deadline', { invoice: report('HELD', { claimDeadlineHeight: 105 }) }, 'closed'],
     ['with an unknown deadline', { invoice: report('HELD', { claimDeadlineHeight: undefined }) }, 'wait'],
+    [
+      '5 blocks before the deadline of a node that lags',
+      { invoice: report('HELD', { claimDeadlineHeight: 105 }), node: { blockHeight: 100, isSynced: false } },
+      'closed',
+    ],
+    [
+      '5 blocks before the deadline without a view of the chain',
+      { invoice: report('HELD', { claimDeadlineHeight: 105 }), tip: undefined, htlc: undefined, isDegraded: true },
+      'closed',
+    ],
+    [
+      'one msat short without a tip',
+      { invoice: report('HELD', { heldMsat: msat(PRICE - 1n) }), tip: undefined },
+      'closed',
+    ],
+    ['too late with a node that does not answer', { ...left(SETTLE_MIN - 1), invoice: undefined }, 'closed'],
+    ['too late with a node that forgot the invoice', { ...left(SETTLE_MIN - 1), invoice: 'unknown_hash' }, 'closed'],
     ['at depth C', { htlc: htlcAt({ confs: MIN_CONFS }) }, 'open'],
     ['at depth C - 1', { htlc: htlcAt({ confs: MIN_CONFS - 1 }) }, 'wait'],
     ['with a funding nobody sees', { htlc: htlcAt({ isSeen: false }) }, 'wait'],
