@@ -1,108 +1,64 @@
 /**
  * A small world around one swap: a chain, a Lightning node and a buyer that may do anything. The seller in it is the real
- * `nextDuty` and `apply`; answers and calls get lost at random, and it may crash after any step.
+ * `nextDuty` and `apply`; answers, calls and commits get lost at random, it may crash after any step, and an older copy of
+ * its database may be put back.
  */
-import fc from 'fast-check';
-
-import { nextDuty, type Duty, type Facts, type InvoiceReport, type SpendReport } from '../../../src/core/duty.js';
+import { nextDuty } from '../../../src/core/duty.js';
+import type { Duty, Facts, InvoiceReport, OwnTxReport, SpendReport } from '../../../src/core/facts.js';
 import { apply, isDone, isFunded, type Swap } from '../../../src/core/swap.js';
-import { PROFILES } from '../../../src/core/timelock.js';
+import { BUMP_AFTER_BLOCKS, PROFILES } from '../../../src/core/timelock.js';
 import { blockHeight, msat, unixSecs } from '../../../src/core/units.js';
-import {
-  CLAIM_TXID,
-  FUNDING,
-  intent,
-  MIN_CONFS,
-  PRICE,
-  REFUND_TXID,
-  report,
-  START,
-} from '../../support/swapFixtures.js';
+import { FUNDING, FUNDING_TXID, intent, PRICE, report, START } from '../../support/swapFixtures.js';
+import { ChainWorld, freshTxid, type CoinName, type WorldTx } from './chainWorld.js';
+import { CALM, type Action, type Fate, type Pass } from './dutyActions.js';
 
-/** What happens to one call: it works, it never arrives, or it works and the answer is lost. */
-export type Fate = 'works' | 'lost' | 'answer lost';
-
-/** One pass of the seller: which lookups are answered, and what happens to its calls, in order. */
-export type Pass = {
-  readonly hasTip: boolean;
-  readonly hasInvoice: boolean;
-  readonly hasNode: boolean;
-  readonly hasHtlc: boolean;
-  readonly isDegraded: boolean;
-  readonly isPaused: boolean;
-  readonly fates: readonly Fate[];
-  /** The process ends after this many steps. */
-  readonly crashAfter: number;
-};
-
-export type Action =
-  | { readonly kind: 'pass'; readonly pass: Pass }
-  | { readonly kind: 'secs' | 'blocks' | 'bitcoin_blocks'; readonly n: number }
-  | { readonly kind: 'pay'; readonly missingMsat: number }
-  | { readonly kind: 'claim' | 'mempool_lost' | 'reorg' | 'node_expires' | 'node_forgets' };
-
-const MEMPOOL = 0;
 const DEADLINE_BLOCKS = 30;
-const MAX_STEPS = 24;
-const CALM: Pass = {
-  hasTip: true,
-  hasInvoice: true,
-  hasNode: true,
-  hasHtlc: true,
-  isDegraded: false,
-  isPaused: false,
-  fates: [],
-  crashAfter: MAX_STEPS,
-};
 
-const anyPass: fc.Arbitrary<Pass> = fc.record({
-  hasTip: fc.boolean(),
-  hasInvoice: fc.boolean(),
-  hasNode: fc.boolean(),
-  hasHtlc: fc.boolean(),
-  isDegraded: fc.boolean(),
-  isPaused: fc.boolean(),
-  fates: fc.array(fc.constantFrom<Fate>('works', 'lost', 'answer lost'), { maxLength: 8 }),
-  crashAfter: fc.integer({ min: 1, max: MAX_STEPS }),
-});
-const n = (max: number) => fc.integer({ min: 1, max });
-
-export const anyAction: fc.Arbitrary<Action> = fc.oneof(
-  { weight: 5, arbitrary: fc.oneof(fc.constant(CALM), anyPass).map((pass) => ({ kind: 'pass', pass }) as const) },
-  { weight: 2, arbitrary: n(200).map((secs) => ({ kind: 'secs', n: secs }) as const) },
-  { weight: 3, arbitrary: n(12).map((blocks) => ({ kind: 'blocks', n: blocks }) as const) },
-  { weight: 1, arbitrary: n(12).map((blocks) => ({ kind: 'bitcoin_blocks', n: blocks }) as const) },
-  { weight: 3, arbitrary: fc.constantFrom(0, 0, 0, 1).map((missingMsat) => ({ kind: 'pay', missingMsat }) as const) },
-  {
-    weight: 3,
-    arbitrary: fc
-      .constantFrom('claim', 'claim', 'mempool_lost', 'reorg', 'node_expires', 'node_forgets')
-      .map((kind) => ({ kind }) as const),
-  },
-);
-
-/** A transaction on the chain: the height of its block, or 0 in the mempool. */
-type Place = number | undefined;
+type Signed = WorldTx & { readonly signedHeight: number };
+/** What the seller stored: all of it survives a crash, and all of it is older after a restore. */
+type Database = { readonly swap: Swap; readonly abort: Signed | undefined; readonly refund: Signed | undefined };
 
 export class DutyWorld {
-  swap: Swap = intent;
-  isRefundSigned = false;
   /** What broke a rule of the protocol, if anything did. */
   broken: string | undefined;
+  /** A final funding was undone: then a paid swap may be OWED. */
+  isIncident = false;
+  readonly #chain = new ChainWorld();
+  #db: Database;
+  #backup: Database | undefined;
+  #isFenced = false;
   #secs = START;
-  #height = 1_000;
   #bitcoinHeight = 100;
-  #funding: Place;
-  #spend: { readonly kind: SpendReport['kind']; readonly at: number } | undefined;
   #node: (InvoiceReport & { readonly expiresAt: number }) | undefined;
   #wasShown = false;
+  #fundings = 0;
+  #refundSigned = false;
+
+  constructor(options: { readonly minFundingConfs: number }) {
+    this.#db = { swap: { ...intent, ...options }, abort: undefined, refund: undefined };
+  }
+
+  get swap(): Swap {
+    return this.#db.swap;
+  }
 
   get isPaid(): boolean {
     return this.#node?.state === 'SETTLED';
   }
 
-  get spendKind(): SpendReport['kind'] | undefined {
-    return this.#spend?.kind;
+  /** Who has the asset in the end: the spender of the HTLC's first outpoint. */
+  get assetSpend(): WorldTx['kind'] | undefined {
+    return this.#chain.spender('asset')?.kind;
+  }
+
+  /**
+   * A node that forgot what an older copy, or SETTLING, needs to know of it; a funding that the copy knows nothing of; a
+   * final claim that an incident undid.
+   */
+  get needsOperator(): boolean {
+    const isForgotten = this.#node === undefined && (this.swap.isRestored || this.swap.payment === 'SETTLING');
+    const isUndone = this.isIncident && this.swap.state === 'CLAIMED';
+    return isForgotten || isUndone || (!isFunded(this.swap) && this.#fundings > 0);
   }
 
   act(action: Action): void {
@@ -114,7 +70,8 @@ export class DutyWorld {
         this.#secs += action.n;
         break;
       case 'blocks':
-        for (let i = 0; i < action.n; i += 1) this.#mine();
+      case 'empty_blocks':
+        for (let i = 0; i < action.n; i += 1) this.#chain.mine({ isEmpty: action.kind === 'empty_blocks' });
         break;
       case 'bitcoin_blocks':
         this.#bitcoinHeight += action.n;
@@ -124,22 +81,39 @@ export class DutyWorld {
         this.#pay(msat(PRICE - BigInt(action.missingMsat)));
         break;
       case 'claim':
-        // The buyer learns the preimage from its own payment and from nowhere else.
-        if (this.isPaid && this.#funding !== undefined) this.#spend ??= { kind: 'claim', at: MEMPOOL };
+        this.#claim(['asset', 'subsidy']);
+        break;
+      case 'claim_asset':
+        this.#claim(['asset']);
         break;
       case 'mempool_lost':
-        if (this.#spend?.at === MEMPOOL) this.#spend = undefined;
-        if (this.#funding === MEMPOOL) this.#funding = undefined;
+        this.#chain.loseMempool();
         break;
       case 'reorg':
-        if (this.#spend?.at === this.#height) this.#spend = { ...this.#spend, at: MEMPOOL };
-        if (this.#funding === this.#height) this.#funding = MEMPOOL;
+        this.#chain.reorg(action.n);
+        break;
+      case 'conflict':
+        if (this.#fundings > 0) this.#chain.conflict({ isIncident: false });
+        break;
+      case 'incident':
+        if (this.#fundings > 0) this.isIncident = this.#chain.conflict({ isIncident: true }) || this.isIncident;
         break;
       case 'node_expires':
         if (this.#node?.state === 'OPEN' && this.#secs >= this.#node.expiresAt) this.#cancelAtNode('EXPIRED');
         break;
       case 'node_forgets':
-        if (this.#node?.state === 'OPEN') this.#node = undefined;
+        if (!this.isPaid) this.#node = undefined;
+        break;
+      case 'backup':
+        this.#backup = this.#db;
+        break;
+      case 'restore':
+        if (this.#backup !== undefined && this.#backup !== this.#db) this.#isFenced = true;
+        this.#db = this.#backup ?? this.#db;
+        break;
+      case 'accept':
+        if (this.#isFenced && !isDone(this.swap)) this.#db = { ...this.#db, swap: { ...this.swap, isRestored: true } };
+        this.#isFenced = false;
         break;
       default:
         throw new Error(`unknown action ${JSON.stringify(action satisfies never)}`);
@@ -149,6 +123,7 @@ export class DutyWorld {
 
   /** Everybody answers and time goes on. @returns false if the swap still needs work after `rounds` minutes. */
   calmDown(rounds: number, options: { readonly willClaim: boolean }): boolean {
+    this.act({ kind: 'accept' });
     for (let round = 0; round < rounds; round += 1) {
       this.act({ kind: 'pass', pass: CALM });
       const isUnclaimed = this.swap.payment === 'SETTLED' && this.swap.isPreimageReleased && !options.willClaim;
@@ -160,10 +135,10 @@ export class DutyWorld {
     return false;
   }
 
-  #mine(): void {
-    this.#height += 1;
-    if (this.#funding === MEMPOOL) this.#funding = this.#height;
-    if (this.#spend?.at === MEMPOOL && this.#funding !== undefined) this.#spend = { ...this.#spend, at: this.#height };
+  /** The buyer learns the preimage from its own payment, or from the seller once that releases it. */
+  #claim(spends: readonly CoinName[]): void {
+    const isKnown = this.isPaid || this.swap.isPreimageReleased;
+    if (isKnown) this.#chain.broadcast({ id: freshTxid(), kind: 'claim', spends, fee: 1 });
   }
 
   #pay(heldMsat: ReturnType<typeof msat>): void {
@@ -177,27 +152,35 @@ export class DutyWorld {
   }
 
   #facts(pass: Pass): Facts {
-    const confs = (at: number): number => (at === MEMPOOL ? 0 : this.#height - at + 1);
-    const spend = this.#spend && {
-      kind: this.#spend.kind,
-      txid: this.#spend.kind === 'claim' ? CLAIM_TXID : REFUND_TXID,
-      confs: confs(this.#spend.at),
-    };
-    const htlc = {
-      isSeen: this.#funding !== undefined,
-      confs: confs(this.#funding ?? MEMPOOL),
-      spends: [spend, spend],
-    };
-    const asksNode = this.swap.payment !== 'NONE';
+    const chain = this.#chain;
+    const { swap, abort, refund } = this.#db;
+    const funding = chain.spender('input');
+    const isSeen = funding?.kind === 'funding';
+    const spends = (['asset', 'subsidy'] as const).map((coin): SpendReport | undefined => {
+      const tx = chain.spender(coin);
+      if (tx?.kind !== 'claim' && tx?.kind !== 'refund') return undefined;
+      return { kind: tx.kind, txid: tx.id, confs: chain.confs(tx) };
+    });
+    const own = (tx: Signed): OwnTxReport => ({
+      txid: tx.id,
+      isStuck: chain.height - tx.signedHeight >= BUMP_AFTER_BLOCKS,
+    });
     return {
       now: unixSecs(this.#secs),
-      tip: pass.hasTip ? blockHeight(this.#height) : undefined,
-      invoice: pass.hasInvoice && asksNode ? (this.#node ?? 'unknown_hash') : undefined,
+      tip: pass.hasTip ? blockHeight(chain.height) : undefined,
+      invoice: pass.hasInvoice && swap.payment !== 'NONE' ? (this.#node ?? 'unknown_hash') : undefined,
       node: pass.hasNode ? { blockHeight: this.#bitcoinHeight, isSynced: true } : undefined,
-      htlc: pass.hasTip && pass.hasHtlc && isFunded(this.swap) ? htlc : undefined,
-      hasRefund: this.isRefundSigned,
+      htlc:
+        pass.hasTip && pass.hasHtlc && isFunded(swap)
+          ? { isSeen, confs: isSeen ? chain.confs(funding) : 0, spends }
+          : undefined,
+      isFundingLost: chain.isFundingLost,
+      abort: abort && { ...own(abort), isSeen: chain.isSeen(abort.id) },
+      refund: refund && own(refund),
       isPaused: pass.isPaused,
       isDegraded: pass.isDegraded,
+      isReadOnly: pass.isReadOnly,
+      isFenced: this.#isFenced || pass.isFenced,
     };
   }
 
@@ -207,75 +190,125 @@ export class DutyWorld {
     for (let step = 0; step < pass.crashAfter && !isDone(this.swap); step += 1) {
       const duty = nextDuty(this.swap, this.#facts(pass), tried);
       if (duty.kind === 'wait') return;
-      if (duty.kind === 'record') this.swap = apply(this.swap, duty.event);
-      else {
+      if (duty.kind !== 'record') {
         tried.add(duty.kind);
-        this.#call(duty.kind, fates.shift() ?? 'works');
-      }
+        this.#call(duty.kind, { fate: fates.shift() ?? 'works', pass });
+      } else if (pass.isReadOnly) tried.add('record');
+      else this.#move({ swap: apply(this.swap, duty.event) });
       this.#wasShown ||= this.swap.state === 'FUNDED' && this.swap.payment === 'OPEN';
     }
   }
 
-  #call(kind: Exclude<Duty['kind'], 'wait' | 'record'>, fate: Fate): void {
-    const { swap } = this;
+  #move(change: Partial<Database>): void {
+    this.#db = { ...this.#db, ...change };
+  }
+
+  #call(kind: Exclude<Duty['kind'], 'wait' | 'record'>, { fate, pass }: { fate: Fate; pass: Pass }): void {
+    const isFenced = this.#isFenced || pass.isFenced;
+    const isOlder = isFenced || this.swap.isRestored;
     if (fate === 'lost') return;
     switch (kind) {
-      case 'create_invoice': {
-        const expiresAt = this.#secs + PROFILES.regtest.invoiceExpirySecs;
-        this.#node ??= { ...report('OPEN'), expiresAt };
-        if (fate === 'answer lost' || this.#node.state !== 'OPEN') return;
-        const event = { kind: 'invoice_created', bolt11: 'lnbcrt', expiresAt: unixSecs(this.#node.expiresAt) } as const;
-        this.swap = apply(swap, event);
+      case 'create_invoice':
+      case 'fund':
+        if (isOlder || pass.isReadOnly) this.broken ??= `${kind} in an older copy, or while read-only`;
+        if (kind === 'fund') this.#fund();
+        else this.#createInvoice(fate);
         return;
-      }
-      case 'fund': {
-        const refundHeight = blockHeight(this.#height + PROFILES.regtest.refundDeltaBlocks);
-        this.swap = apply(swap, { kind: 'funding_signed', funding: { ...FUNDING, refundHeight } });
-        return;
-      }
       case 'broadcast_funding':
-        this.#funding ??= MEMPOOL;
+        if (isFenced) this.broken ??= 'funding broadcast while fenced';
+        this.#chain.broadcast({ id: FUNDING_TXID, kind: 'funding', spends: ['input'], fee: 1 });
+        return;
+      case 'sign_abort':
+        if (!pass.isReadOnly) this.#move({ abort: this.#sign('abort', ['input'], this.#db.abort) });
+        return;
+      case 'broadcast_abort':
+        if (isFenced) this.broken ??= 'abort broadcast while fenced';
+        if (this.#db.abort !== undefined) this.#chain.broadcast(this.#db.abort);
         return;
       case 'settle':
-        if (swap.payment !== 'SETTLING') this.broken ??= `settled while ${swap.payment}`;
-        this.#settle();
+        this.#settle(fate);
         return;
       case 'cancel':
-        if (swap.payment !== 'CANCELING' && swap.payment !== 'CANCELED')
-          this.broken ??= `canceled while ${swap.payment}`;
-        if (this.#node?.state === 'OPEN' || this.#node?.state === 'HELD') this.#cancelAtNode('');
+        this.#cancel(pass);
         return;
       case 'sign_refund':
-        if (isFunded(swap) && this.#height < swap.refundHeight) this.broken ??= 'refund signed before T';
-        if (swap.payment !== 'CANCELED') this.broken ??= `refund signed while ${swap.payment}`;
-        this.isRefundSigned = true;
+        this.#signRefund({ pass, isOlder });
         return;
       case 'broadcast_refund':
-        if (this.#funding !== undefined) this.#spend ??= { kind: 'refund', at: MEMPOOL };
+        if (this.#db.refund !== undefined) this.#chain.broadcast(this.#db.refund);
         return;
       default:
         throw new Error(`unknown call ${kind satisfies never}`);
     }
   }
 
+  #createInvoice(fate: Fate): void {
+    const expiresAt = this.#secs + PROFILES.regtest.invoiceExpirySecs;
+    this.#node ??= { ...report('OPEN'), expiresAt };
+    if (fate === 'answer lost' || this.#node.state !== 'OPEN') return;
+    const event = { kind: 'invoice_created', bolt11: 'lnbcrt', expiresAt: unixSecs(this.#node.expiresAt) } as const;
+    this.#move({ swap: apply(this.swap, event) });
+  }
+
+  #fund(): void {
+    const refundHeight = blockHeight(this.#chain.height + PROFILES.regtest.refundDeltaBlocks);
+    this.#fundings += 1;
+    this.#move({ swap: apply(this.swap, { kind: 'funding_signed', funding: { ...FUNDING, refundHeight } }) });
+  }
+
+  /** A newer version pays more than the older one; the first self-spend more than the funding. */
+  #sign(kind: 'abort' | 'refund', spends: readonly CoinName[], before: Signed | undefined): Signed {
+    return { id: freshTxid(), kind, spends, fee: (before?.fee ?? 1) + 1, signedHeight: this.#chain.height };
+  }
+
+  #signRefund({ pass, isOlder }: { readonly pass: Pass; readonly isOlder: boolean }): void {
+    const { swap } = this;
+    if (isFunded(swap) && this.#chain.height < swap.refundHeight) this.broken ??= 'refund signed before T';
+    const isSubsidy = swap.state === 'CLAIMED';
+    if (!isSubsidy && swap.payment !== 'CANCELED') this.broken ??= `refund signed while ${swap.payment}`;
+    if (!isSubsidy && isOlder && this.#node?.state !== 'CANCELED') this.broken ??= 'older copy refunded on a guess';
+    if (isSubsidy && pass.isReadOnly) this.broken ??= 'subsidy refunded while read-only';
+    if (!isSubsidy) this.#refundSigned = true;
+    // An asset that was claimed leaves no row of a refund that could still confirm.
+    const before = isSubsidy && this.#db.refund?.spends.includes('asset') === true ? undefined : this.#db.refund;
+    const refund = this.#sign('refund', isSubsidy ? ['subsidy'] : ['asset', 'subsidy'], before);
+    if (pass.isReadOnly) this.#chain.broadcast(refund);
+    else this.#move({ refund });
+  }
+
+  #cancel(pass: Pass): void {
+    const { payment } = this.swap;
+    const isStored = payment === 'CANCELING' || payment === 'CANCELED';
+    const isUnpaid = payment === 'OPEN' && this.#node?.state !== 'HELD';
+    if (!isStored && !(pass.isReadOnly && isUnpaid)) this.broken ??= `canceled while ${payment}`;
+    if (this.#node?.state === 'OPEN' || this.#node?.state === 'HELD') this.#cancelAtNode('');
+  }
+
   /** What the gate promises, seen from outside, at the moment the money moves. */
-  #settle(): void {
+  #settle(fate: Fate): void {
     const node = this.#node;
+    if (this.swap.payment !== 'SETTLING') this.broken ??= `settled while ${this.swap.payment}`;
     if (node?.state !== 'HELD') return;
     if (node.heldMsat < PRICE) this.broken ??= 'settled for less than the price';
-    if (this.#spend?.kind === 'refund') this.broken ??= 'settled after the refund was broadcast';
-    this.#node = { ...node, ...report('SETTLED', { heldMsat: node.heldMsat }), isHtlcPending: false };
+    if (this.assetSpend === 'refund') this.broken ??= 'settled after the refund was broadcast';
+    if (fate === 'too late') this.#cancelAtNode('the peer timed it out on chain');
+    else this.#node = { ...node, ...report('SETTLED', { heldMsat: node.heldMsat }), isHtlcPending: false };
   }
 
   #check(): void {
     const { swap } = this;
-    if (this.isRefundSigned && this.isPaid) this.broken ??= 'refund signed of a swap that was paid';
-    if (this.#spend?.kind === 'claim' && !this.isPaid) this.broken ??= 'claimed and not paid';
+    if (this.#fundings > 1) this.broken ??= 'funded twice';
+    if (this.#refundSigned && this.isPaid) this.broken ??= 'refund signed of a swap that was paid';
+    if (swap.isPreimageReleased && !this.isPaid) this.broken ??= 'preimage given away';
+    if (this.assetSpend === 'claim' && !this.isPaid) this.broken ??= 'claimed and not paid';
     const mayStillBePaid = this.#node?.state === 'OPEN' || this.#node?.state === 'HELD';
-    if (this.isRefundSigned && mayStillBePaid) this.broken ??= 'refund signed while the invoice can still be paid';
-    if (swap.state === 'FAILED' && (this.#funding !== undefined || this.isPaid))
-      this.broken ??= 'failed with money moved';
-    if (swap.state === 'FUNDED' && swap.version > 0 && swap.minFundingConfs !== MIN_CONFS)
-      this.broken ??= 'terms changed';
+    if (this.#refundSigned && mayStillBePaid) this.broken ??= 'refund signed while the invoice can still be paid';
+    if (this.isPaid && !this.isIncident && this.#chain.isFundingLost)
+      this.broken ??= 'paid, and its funding spent back';
+    const isGone = this.#chain.spender('input')?.kind !== 'funding';
+    if (swap.state === 'FAILED' && this.isPaid) this.broken ??= 'failed a swap that was paid';
+    const isKnown = isFunded(swap) || 'fundingTxid' in swap;
+    if (swap.state === 'FAILED' && isKnown && !isGone) this.broken ??= 'failed with its funding on the chain';
+    if (swap.state === 'OWED' && !this.isIncident) this.broken ??= 'owed without an incident';
   }
 }
