@@ -5,12 +5,13 @@ import { errorChain } from '../../src/errors.js';
 import { readBooks, type Books } from './books.js';
 import { judge } from './judge.js';
 import type { CaseReport } from './matrix.js';
-import { readSwap } from './sellerDatabase.js';
+import { isEnded, readSwap } from './sellerDatabase.js';
 import { buy, drive, mineToEnd, mineToRefundHeight, mineUntil, swapOf, type Stage, type Theatre } from './stage.js';
 
-/** Moments of a kill, milliseconds after the seller was started: from its own start to all its work. */
-const MIN_LIFE_MS = 150;
-const MAX_LIFE_MS = 2_500;
+/** One kill in so many comes while the seller starts, within this time; the others within that time of its work. */
+const EARLY_ONE_IN = 4;
+const EARLY_MS = 1_000;
+const WORK_MS = 2_500;
 /** One swap in so many is never paid. */
 const UNPAID_ONE_IN = 4;
 /** Blocks after which nobody may pay a funding of this profile any more, and a margin. */
@@ -38,7 +39,9 @@ async function keepKilling(
   let kills = 0;
   while (kills < most) {
     const starts = seller.starts();
-    await delay(MIN_LIFE_MS + random() * (MAX_LIFE_MS - MIN_LIFE_MS));
+    const isEarly = random() * EARLY_ONE_IN < 1;
+    if (!isEarly) await seller.ready();
+    await delay(random() * (isEarly ? EARLY_MS : WORK_MS));
     if (stop.aborted) break;
     seller.kill();
     kills += 1;
@@ -55,10 +58,10 @@ async function round(stage: Stage, options: { readonly swaps: number; readonly r
     const record = await buy(stage);
     const id = swapOf(record);
     ids.push(id);
-    if (!isPaying) return id;
+    if (!isPaying) return;
     const { progress } = await drive(stage, record, 'claimed');
-    if (progress.step !== 'claimed') throw new Error(`a buyer ended ${progress.step}`);
-    return undefined;
+    // Blocks come for all: a buyer whom the kills held up for too long may find its swap canceled, and pays nothing.
+    if (progress.step === 'lost') throw new Error('a buyer paid and got nothing');
   });
   const trading = Promise.all(buying);
   let isTraded = false;
@@ -67,21 +70,19 @@ async function round(stage: Stage, options: { readonly swaps: number; readonly r
       isTraded = true;
     })
     .catch(() => undefined); // awaited below
-  const [unpaid] = await Promise.all([trading, mineUntil(stage, ids, () => isTraded)]);
-  await endUnpaid(
-    stage,
-    unpaid.filter((id) => id !== undefined),
-  );
+  await Promise.all([trading, mineUntil(stage, ids, () => isTraded)]);
+  await endUnpaid(stage, ids);
   await mineToEnd(stage, ids);
   return ids;
 }
 
 async function endUnpaid(stage: Stage, ids: readonly string[]): Promise<void> {
-  if (ids.length === 0) return;
-  await mineUntil(stage, ids, (swaps) => swaps.every(({ state }) => state === 'FUNDED'));
+  await mineUntil(stage, ids, (swaps) => swaps.every((swap) => isEnded(swap) || swap.state === 'FUNDED'));
+  const open = ids.filter((id) => readSwap(stage.database, id)?.state === 'FUNDED');
+  if (open.length === 0) return;
   await stage.world.mine(UNTIL_UNPAYABLE);
-  await mineUntil(stage, ids, (swaps) => swaps.every(({ payment }) => payment === 'CANCELED'));
-  for (const id of ids) {
+  await mineUntil(stage, open, (swaps) => swaps.every(({ payment }) => payment === 'CANCELED'));
+  for (const id of open) {
     const swap = readSwap(stage.database, id);
     if (swap !== undefined) await mineToRefundHeight(stage, swap);
   }

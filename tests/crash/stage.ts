@@ -117,11 +117,12 @@ export const drive = (stage: Stage, record: PurchaseRecord, until: Step): Promis
 
 /** A purchase whose swap the seller has stored. One that a starting seller refused is made anew, as a person would. */
 export async function buy(stage: Stage): Promise<PurchaseRecord> {
-  return eventually('a created swap', async () => {
+  const start = async (): Promise<PurchaseRecord | undefined> => {
     const record = await startTestPurchase(stage.world, stage.buyer);
     const created = await drive(stage, record, 'created');
     return created.progress.step === 'unpaid' ? undefined : created;
-  });
+  };
+  return eventually('a created swap', start, DRIVE_DEADLINE_MS);
 }
 
 /** Id of a purchase's swap. */
