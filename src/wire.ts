@@ -126,6 +126,7 @@ export async function wire(
     log,
     walletSection: createMutex(),
     strangers: new Set(),
+    htlcScripts: new Map(),
     health: {
       tip: undefined,
       degradedReason: 'starting',

@@ -1,9 +1,5 @@
 /** Turns changes of the Liquid chain into reconciles. Reports facts and decides nothing about swaps. */
-import { p2wshScriptPubKey } from '../core/htlc.js';
-import { isFunded } from '../core/swap.js';
-import { hex, type SwapId } from '../core/units.js';
 import { errorChain, SwapError } from '../errors.js';
-import { findSwap, openSwapIds } from '../store/swaps.js';
 import type { EngineContext } from './context.js';
 import { compareWithChain } from './fence.js';
 import { inBackground } from './loop.js';
@@ -19,12 +15,12 @@ const lastThorough = new WeakMap<EngineContext, number>();
 /** One look at the chain: tip rule, reorganisations, wallet, own transactions, then every open swap. */
 export async function sweepChain(ctx: EngineContext, reconciler: Reconciler): Promise<void> {
   try {
-    const { tip, problem } = await judgedTip(ctx);
+    const { tip, depthHeight, problem } = await judgedTip(ctx);
     await ctx.wallet.sync();
     if (problem === undefined) await watchReorgs(ctx, tip);
     acceptTip(ctx, tip, problem ?? (await tooFast(ctx, tip))); // only now: nobody counts what was not scanned
     await compareWithChain(ctx);
-    await followOwnTxs(ctx, tip.height);
+    await followOwnTxs(ctx, depthHeight);
   } catch (error) {
     const isServerAway = error instanceof SwapError && error.code === 'chain_unavailable';
     if (isServerAway) ctx.health.degradedReason ??= ctx.chain.disagreement() ?? 'no Electrum server answers';
@@ -45,14 +41,6 @@ function isThoroughDue(ctx: EngineContext): boolean {
   return isDue;
 }
 
-/** The open swap whose HTLC has this script. */
-function swapOfScript(ctx: EngineContext, scriptPubKeyHex: string): SwapId | undefined {
-  return openSwapIds(ctx.store).find((id) => {
-    const swap = findSwap(ctx.store, id);
-    return swap !== undefined && isFunded(swap) && hex(p2wshScriptPubKey(swap.witnessScript)) === scriptPubKeyHex;
-  });
-}
-
 /** Listens until the returned function is called. `wake` starts a sweep soon. */
 export function watchChain(ctx: EngineContext, reconciler: Reconciler, wake: () => void): () => void {
   return ctx.chain.onChange((change) => {
@@ -65,7 +53,7 @@ export function watchChain(ctx: EngineContext, reconciler: Reconciler, wake: () 
         ctx.log.warn('Electrum connection lost');
         return;
       case 'script': {
-        const id = swapOfScript(ctx, change.scriptPubKeyHex);
+        const id = ctx.htlcScripts.get(change.scriptPubKeyHex);
         if (id !== undefined) inBackground(ctx.log, 'reconcile', reconciler.reconcile(id));
         return;
       }

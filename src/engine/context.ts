@@ -79,6 +79,8 @@ export type EngineContext = {
    * they are read once.
    */
   readonly strangers: Set<string>;
+  /** Script (hex) of every HTLC that is listened to, with its swap. */
+  readonly htlcScripts: Map<string, SwapId>;
   /** `swap` after every move, `block` after every sweep of the chain. */
   readonly changes: EventEmitter<{ swap: [id: SwapId]; block: [] }>;
 };

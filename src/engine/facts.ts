@@ -32,12 +32,14 @@ export async function gatherFacts(
   const [invoice, node, htlc, abort] = await Promise.all([
     isReported ? answer(ctx, 'invoice', () => reportInvoice(ctx, swap)) : undefined,
     swap.payment === 'HELD' ? answer(ctx, 'node', () => ctx.lightning.getInfo()) : undefined,
-    isFunded(swap) && height !== undefined
-      ? answer(ctx, 'htlc', () => reportHtlc(ctx, swap, { tip: height, isDecisive }))
+    isFunded(swap) && judged !== undefined
+      ? answer(ctx, 'htlc', () => reportHtlc(ctx, swap, { tip: judged.depthHeight, isDecisive }))
       : undefined,
     swap.state === 'ABORTING' ? answer(ctx, 'abort', () => reportAbort(ctx, swap, height)) : undefined,
   ]);
   const refund = findSwapTx(ctx.store, swap.id, 'refund');
+  // A server may have gone while the others were asked; then too few of them have answered.
+  const after = isDecisive ? await answer(ctx, 'tip', () => judgedTip(ctx)) : judged;
   return {
     now: ctx.now(),
     tip: height,
@@ -48,7 +50,7 @@ export async function gatherFacts(
     abort,
     refund: refund === undefined ? undefined : reportOwn(refund, height),
     isPaused: findPause(ctx.store) !== undefined,
-    isDegraded: ctx.health.degradedReason !== undefined || judged?.problem !== undefined,
+    isDegraded: [ctx.health.degradedReason, judged?.problem, after?.problem].some((each) => each !== undefined),
     isReadOnly: ctx.store.isReadOnly,
     isFenced: isFencedFor(ctx, swap),
   };
@@ -89,7 +91,7 @@ async function reportInvoice(ctx: EngineContext, swap: Swap): Promise<InvoiceRep
 }
 
 /**
- * The HTLC's outpoints as the server shows them. Only the history, raw bytes and merkle proofs count, never a value the
+ * The HTLC's outpoints as the server shows them, `tip` being the height that confirmations are counted from. Only the history, raw bytes and merkle proofs count, never a value the
  * server names; extra outputs at the script are ignored because spends are matched by outpoint.
  *
  * @throws SwapError `chain_unavailable` if the server does not answer, withholds a transaction it listed, or shows a spend
@@ -180,7 +182,10 @@ function remember(strangers: Set<string>, key: string): void {
 type FoundSpend = { readonly index: number; readonly kind: SpendReport['kind'] };
 
 async function spendsOf(ctx: EngineContext, swap: FundedSwap, id: Txid): Promise<readonly FoundSpend[]> {
-  const raw = await ctx.chain.transaction(id);
+  // A server that strips the witness must not hide S while another shows it.
+  const fits = (bytes: Buffer): boolean =>
+    parseTransaction(bytes).ins.some((input) => findPreimage(input.witness, swap.paymentHash) !== undefined);
+  const raw = await ctx.chain.transaction(id, { fits });
   if (raw === undefined) {
     throw new SwapError('chain_unavailable', `server lists transaction ${id} but does not have it`);
   }

@@ -12,7 +12,7 @@ import { insertTx } from '../store/txs.js';
 import type { EngineContext } from './context.js';
 import { failpointsAroundCommit } from './failpoint.js';
 import { fenceReason } from './fence.js';
-import { judgedTip } from './tip.js';
+import { judgedTip, type JudgedTip } from './tip.js';
 import { signSpend } from './walletSpend.js';
 
 /** The HTLC of a swap whose funding is signed on `tip`. */
@@ -37,10 +37,10 @@ function parseBack(raw: Buffer, htlc: ReturnType<typeof htlcFor>): readonly Htlc
 }
 
 /** T is chosen from this very tip, so this very tip must pass the tip rule. @throws SwapError `degraded`. */
-async function believableTip(ctx: EngineContext): Promise<BlockHeight> {
-  const { tip, problem } = await judgedTip(ctx);
-  if (problem !== undefined) throw new SwapError('degraded', problem);
-  return tip.height;
+async function believableTip(ctx: EngineContext): Promise<JudgedTip> {
+  const judged = await judgedTip(ctx);
+  if (judged.problem !== undefined) throw new SwapError('degraded', judged.problem);
+  return judged;
 }
 
 /** What nextDuty saw may have changed while the transaction was built. */
@@ -60,9 +60,10 @@ const mayStillFund = (ctx: EngineContext, swap: Swap): boolean =>
 export async function fund(ctx: EngineContext, swap: Swap & { readonly state: 'INVOICED' }): Promise<void> {
   await ctx.walletSection.run(async () => {
     await ctx.wallet.sync();
-    const tip = await believableTip(ctx);
+    const { tip: highest, depthHeight } = await believableTip(ctx);
+    const tip = highest.height;
     const htlc = htlcFor(ctx, swap, tip);
-    const spend = await signSpend(ctx, { payments: htlc.outputs, tip });
+    const spend = await signSpend(ctx, { payments: htlc.outputs, tip: depthHeight });
     const outpoints = parseBack(spend.raw, htlc);
     const commit = (): void => {
       const current = findSwap(ctx.store, swap.id);

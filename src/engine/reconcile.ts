@@ -6,7 +6,7 @@ import { alarmsOf, nextDuty } from '../core/duty.js';
 import type { Duty } from '../core/facts.js';
 import { p2wshScriptPubKey } from '../core/htlc.js';
 import { isDone, isFunded, type FundedSwap } from '../core/swap.js';
-import type { SwapId } from '../core/units.js';
+import { hex, type SwapId } from '../core/units.js';
 import { errorChain, SwapError } from '../errors.js';
 import { findSwap, openSwapIds } from '../store/swaps.js';
 import { writeBundle } from './bundle.js';
@@ -70,12 +70,20 @@ export function createReconciler(ctx: EngineContext): Reconciler {
 
 /** Listens to the HTLC, and writes the recovery bundle if a crash or a full disk kept it from being written. */
 function prepare(ctx: EngineContext, swap: FundedSwap): void {
-  ctx.chain.subscribe(p2wshScriptPubKey(swap.witnessScript));
+  const scriptPubKey = p2wshScriptPubKey(swap.witnessScript);
+  ctx.chain.subscribe(scriptPubKey);
+  ctx.htlcScripts.set(hex(scriptPubKey), swap.id);
   try {
     writeBundle(ctx.bundleDir, swap);
   } catch (error) {
     ctx.log.error({ swapId: swap.id, cause: errorChain(error) }, 'recovery bundle not written');
   }
+}
+
+function forget(ctx: EngineContext, swap: FundedSwap): void {
+  const scriptPubKey = p2wshScriptPubKey(swap.witnessScript);
+  ctx.chain.unsubscribe(scriptPubKey);
+  ctx.htlcScripts.delete(hex(scriptPubKey));
 }
 
 /** One pass. Each call to the outside is made at most once; what it led to is looked up in the next step. */
@@ -95,9 +103,7 @@ async function pass(ctx: EngineContext, id: SwapId, options: { readonly isThorou
       if (duty.kind !== 'record') tried.add(duty.kind);
       await perform(ctx, swap, duty);
       const moved = findSwap(ctx.store, id);
-      if (moved !== undefined && isDone(moved) && isFunded(moved)) {
-        ctx.chain.unsubscribe(p2wshScriptPubKey(moved.witnessScript));
-      }
+      if (moved !== undefined && isDone(moved) && isFunded(swap)) forget(ctx, swap);
     } catch (error) {
       if (error instanceof SwapError && error.code === 'version_conflict') continue;
       const level = error instanceof SwapError ? 'warn' : 'error';

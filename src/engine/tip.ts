@@ -1,6 +1,6 @@
 /** The tip rule as the seller applies it: against the clock and the last line of tips that it accepted. */
 import { judgeTips, PACE_BLOCKS, paceProblem } from '../core/tipRule.js';
-import { blockHeight, unixSecs } from '../core/units.js';
+import { blockHeight, unixSecs, type BlockHeight } from '../core/units.js';
 import type { Tip } from '../liquid/chain.js';
 import { findAcceptedTip, saveAcceptedTip } from '../store/meta.js';
 import type { EngineContext } from './context.js';
@@ -16,15 +16,24 @@ export function tipProblem(ctx: EngineContext, tips: readonly Tip[]): string | u
   return verdict.ok ? ctx.chain.disagreement() : verdict.problem;
 }
 
-/** The tip to reckon with, asked of every server, with what is wrong with it. @throws SwapError `chain_unavailable`. */
-export async function judgedTip(
-  ctx: EngineContext,
-): Promise<{ readonly tip: Tip; readonly problem: string | undefined }> {
+/** The tips of all servers, judged. */
+export type JudgedTip = {
+  /** The highest: what is left until T is reckoned from it. */
+  readonly tip: Tip;
+  /** The lowest height: confirmations are counted from it, so that no server adds any by a tip of its own. */
+  readonly depthHeight: BlockHeight;
+  /** Why they must not decide about money. */
+  readonly problem: string | undefined;
+};
+
+/** Asks every server for its tip. @throws SwapError `chain_unavailable`. */
+export async function judgedTip(ctx: EngineContext): Promise<JudgedTip> {
   const tips = await ctx.chain.tips();
   const [first, ...others] = tips;
   if (first === undefined) throw new Error('the chain port told no tip and no error');
   const tip = others.reduce((highest, each) => (each.height > highest.height ? each : highest), first);
-  return { tip, problem: tipProblem(ctx, tips) };
+  const depthHeight = blockHeight(Math.min(...tips.map((each) => each.height)));
+  return { tip, depthHeight, problem: tipProblem(ctx, tips) };
 }
 
 /** Liquid makes at most one block a minute; a chain that runs faster is none to trust. @throws SwapError `chain_unavailable`. */

@@ -124,6 +124,7 @@ export function engineContext(temp: TempStore, over: Partial<EngineContext> = {}
     },
     comparison: { pending: new Set(), knownSpends: new Set() },
     strangers: new Set(),
+    htlcScripts: new Map(),
     changes: new EventEmitter(),
     ...over,
   };

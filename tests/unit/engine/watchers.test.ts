@@ -18,9 +18,8 @@ import type { Reconciler } from '../../../src/engine/reconcile.js';
 import { SwapError } from '../../../src/errors.js';
 import type { ChainChange, Tip } from '../../../src/liquid/chain.js';
 import { findAcceptedTip } from '../../../src/store/meta.js';
-import { moveSwap } from '../../../src/store/swaps.js';
 import { insertTx, pendingTxs } from '../../../src/store/txs.js';
-import { FUNDING, intent, pathTo, START } from '../../support/swapFixtures.js';
+import { FUNDING, intent, START } from '../../support/swapFixtures.js';
 import { insertNew, tempStore, type TempStore } from '../../support/tempStore.js';
 import { keyOf } from '../core/zkp.js';
 import { chainOf, engineContext, nodeOf, TIP, walletOf } from './testContext.js';
@@ -155,14 +154,15 @@ describe('a look at the chain', () => {
 });
 
 describe('changes of the chain', () => {
-  const listen = (): { tell: (change: ChainChange) => void; woken: () => number } => {
+  const listen = (): { tell: (change: ChainChange) => void; woken: () => number; ctx: EngineContext } => {
     let listener: (change: ChainChange) => void = () => undefined;
     let wakes = 0;
     const onChange = (given: (change: ChainChange) => void) => {
       listener = given;
       return () => undefined;
     };
-    watchChain(engineContext(temp, { chain: chainOf({ onChange }) }), reconciler, () => {
+    const ctx = engineContext(temp, { chain: chainOf({ onChange }) });
+    watchChain(ctx, reconciler, () => {
       wakes += 1;
     });
     return {
@@ -170,6 +170,7 @@ describe('changes of the chain', () => {
         listener(change);
       },
       woken: () => wakes,
+      ctx,
     };
   };
 
@@ -181,13 +182,8 @@ describe('changes of the chain', () => {
     expect(woken()).toBe(2);
   });
   it('drive the swap whose script changed, and no other', () => {
-    temp.store.tx(() =>
-      pathTo('FUNDED', 'OPEN').reduce<Parameters<typeof moveSwap>[1]>(
-        (swap, event) => moveSwap(temp.store, swap, event, unixSecs(START)),
-        insertNew(temp.store),
-      ),
-    );
-    const { tell } = listen();
+    const { tell, ctx } = listen();
+    ctx.htlcScripts.set(hex(p2wshScriptPubKey(FUNDING.witnessScript)), intent.id);
     tell({ kind: 'script', scriptPubKeyHex: '00' });
     tell({ kind: 'script', scriptPubKeyHex: hex(p2wshScriptPubKey(FUNDING.witnessScript)) });
     expect(driven).toEqual([intent.id]);
