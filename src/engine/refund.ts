@@ -19,7 +19,9 @@ import type { EngineContext } from './context.js';
 import { failpointsAroundCall, failpointsAroundCommit } from './failpoint.js';
 import { feeCoins } from './feeCoin.js';
 
-/** A replacement pays at least half as much again: more than the relay's own increment for any size. */
+/** Elements' incremental relay rate: a mempool takes a replacement only if it pays so much more, for its own size. */
+const RELAY_INCREMENT = satPerKvb(100n);
+/** A replacement pays at least half as much again, and twice the increment: sizes differ by a little. */
 const BUMP_NUMERATOR = 3n;
 const BUMP_DENOMINATOR = 2n;
 
@@ -119,16 +121,19 @@ function ifAffordable<T>(attempt: () => T): T | undefined {
 function refundRate(ctx: EngineContext, current: SatPerKvb, before: OwnTx | undefined): SatPerKvb {
   const vsize = before === undefined ? 1 : fullVsize(parseTransaction(before.raw));
   const paid = before === undefined ? 0n : (before.feeSat * 1_000n) / BigInt(vsize);
-  const bumped = (paid * BUMP_NUMERATOR) / BUMP_DENOMINATOR;
-  const wanted = satPerKvb(bumped > current ? bumped : current);
-  return wanted < ctx.feerateCeiling ? wanted : ctx.feerateCeiling;
+  const half = (paid * BUMP_NUMERATOR) / BUMP_DENOMINATOR;
+  const bumped = half > paid + 2n * RELAY_INCREMENT ? half : paid + 2n * RELAY_INCREMENT;
+  const wanted = before !== undefined && bumped > current ? bumped : current;
+  return wanted < ctx.feerateCeiling ? satPerKvb(wanted) : ctx.feerateCeiling;
 }
 
 function requireMore(before: OwnTx | undefined, feeSat: Sat): void {
-  if (before === undefined || feeSat > before.feeSat) return;
+  if (before === undefined) return;
+  const least = before.feeSat + feeFor(fullVsize(parseTransaction(before.raw)), RELAY_INCREMENT);
+  if (feeSat >= least) return;
   throw new SwapError(
     'feerate_too_high',
-    `refund: expected a fee above ${before.feeSat.toString()} sat, found ${feeSat.toString()} at the ceiling`,
+    `refund: expected a fee of ${least.toString()} sat or more, found ${feeSat.toString()} at the ceiling`,
   );
 }
 

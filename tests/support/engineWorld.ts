@@ -9,18 +9,26 @@ import { hashPreimage, p2wpkhScriptPubKey } from '../../src/core/htlc.js';
 import { buildClaim } from '../../src/core/htlcSpend.js';
 import { preimageFor, refundKey, seedFromMnemonic } from '../../src/core/keys.js';
 import { isFunded, type FundedSwap, type Swap } from '../../src/core/swap.js';
-import { parseTransaction, rawOf, SEQUENCE_REPLACEABLE, txidOf } from '../../src/core/tx.js';
+import {
+  explicitInput,
+  explicitValueBytes,
+  parseTransaction,
+  rawOf,
+  SEQUENCE_REPLACEABLE,
+  signP2wpkhInput,
+  txidOf,
+  type TxInput,
+} from '../../src/core/tx.js';
 import { encodeAddress, LIQUID_NETWORKS } from '../../src/core/network.js';
 import {
   assetAmount,
   displayHex,
-  msat,
+  outpoint,
   outpointKey,
   sat,
   satPerKvb,
   unixSecs,
   type AssetId,
-  type PaymentHash,
   type Preimage,
   type SwapId,
   type Txid,
@@ -29,7 +37,6 @@ import { sweepChain } from '../../src/engine/chainWatcher.js';
 import type { EngineContext } from '../../src/engine/context.js';
 import { createReconciler } from '../../src/engine/reconcile.js';
 import { withdraw } from '../../src/engine/withdraw.js';
-import type { HoldInvoice, LightningNode } from '../../src/lightning/node.js';
 import { startBlindingWorker } from '../../src/liquid/blinding.js';
 import type { BroadcastOutcome, LiquidChain } from '../../src/liquid/chain.js';
 import { connectElectrum } from '../../src/liquid/electrum.js';
@@ -39,11 +46,11 @@ import { decodeAddress, listenElectrum, openLiquidChain, type LiquidSandbox } fr
 import { Store } from '../../src/store/db.js';
 import { findWalletOutput, saveWalletOutput } from '../../src/store/meta.js';
 import { findSwap } from '../../src/store/swaps.js';
-import { reservedCoins, swapTxs, type OwnTx, type TxKind } from '../../src/store/txs.js';
-import { bytesField, FIELD, integerField, rawInvoice } from '../unit/core/rawInvoice.js';
+import { isOwnTx, reservedCoins, swapTxs, type OwnTx, type TxKind } from '../../src/store/txs.js';
 import { keyOf, loadZkp } from '../unit/core/zkp.js';
-import { engineContext, nodeOf } from '../unit/engine/testContext.js';
+import { engineContext } from '../unit/engine/testContext.js';
 import { eventually } from './eventually.js';
+import { scriptedNode, type ScriptedNode } from './scriptedNode.js';
 import { PRICE, START, type Intent } from './swapFixtures.js';
 import { insertNew, MIGRATIONS, nthIntent, rawSql, tempStore, type TempStore } from './tempStore.js';
 
@@ -51,80 +58,6 @@ const { genesis, policyAsset } = LIQUID_NETWORKS.regtest;
 const SEED = seedFromMnemonic('legal winner thank year wave sausage worth useful legal winner thank yellow');
 const STRANGER = p2wpkhScriptPubKey(keyOf('stranger').pubkey);
 const log = createLogger('test', 'silent');
-
-/** What the node answers; a test moves the states. Asked to settle or cancel it obeys. */
-export type ScriptedNode = {
-  readonly port: LightningNode;
-  readonly states: Map<PaymentHash, HoldInvoice['state']>;
-  /** Calls in order: `settle`, `cancel`. */
-  readonly calls: string[];
-  isAway: boolean;
-};
-
-function scriptedNode(now: () => number): ScriptedNode {
-  const states = new Map<PaymentHash, HoldInvoice['state']>();
-  const made = new Map<PaymentHash, HoldInvoice>();
-  const calls: string[] = [];
-  const here = async (): Promise<void> => {
-    await Promise.resolve();
-    if (node.isAway) await nodeOf().getInfo();
-  };
-  const ask = async (what: string, hash: PaymentHash, state: HoldInvoice['state']): Promise<void> => {
-    await here();
-    calls.push(what);
-    states.set(hash, state);
-  };
-  const invoiceOf = (hash: PaymentHash): HoldInvoice | undefined => {
-    const [invoice, state] = [made.get(hash), states.get(hash)];
-    if (invoice === undefined || state === undefined) return undefined;
-    const isHeld = state === 'HELD';
-    const heldMsat = isHeld || state === 'SETTLED' ? invoice.amountMsat : msat(0n);
-    return { ...invoice, state, heldMsat, claimDeadlineHeight: isHeld ? 200 : undefined, isHtlcPending: isHeld };
-  };
-  const port = nodeOf({
-    getInfo: async () => {
-      await here();
-      return { nodeId: keyOf('node').pubkey, network: 'regtest', blockHeight: 100, isSynced: true };
-    },
-    createHoldInvoice: async (request) => {
-      await here();
-      const { paymentHash, expirySecs, minFinalCltvDelta, label } = request;
-      const bolt11 = rawInvoice({
-        prefix: `lnbcrt${(request.amountMsat / 100_000n).toString()}u`,
-        createdAt: now(),
-        privateKey: keyOf('node').privateKey,
-        fields: [
-          [FIELD.paymentHash, bytesField(Buffer.from(paymentHash, 'hex'))],
-          [FIELD.secret, bytesField(Buffer.alloc(32, 7))],
-          [FIELD.descriptionHash, bytesField(Buffer.from(request.descriptionHash, 'hex'))],
-          [FIELD.expiry, integerField(expirySecs, 2)],
-          [FIELD.finalCltv, integerField(minFinalCltvDelta, 2)],
-          [FIELD.features, [16, 8, 0]],
-        ],
-      });
-      const rest = { heldMsat: msat(0n), claimDeadlineHeight: undefined, isHtlcPending: false, cancelReason: '' };
-      const expiresAt = unixSecs(now() + expirySecs);
-      const { amountMsat } = request;
-      made.set(paymentHash, { paymentHash, bolt11, state: 'OPEN', amountMsat, label, expiresAt, ...rest });
-      states.set(paymentHash, 'OPEN');
-      const invoice = invoiceOf(paymentHash);
-      if (invoice === undefined) throw new Error('no invoice');
-      return invoice;
-    },
-    lookupInvoice: async (hash) => {
-      await here();
-      return invoiceOf(hash);
-    },
-    listHoldInvoices: async () => {
-      await here();
-      return [...made.keys()].flatMap((hash) => invoiceOf(hash) ?? []);
-    },
-    settleInvoice: async (preimage) => { await ask('settle', hashPreimage(preimage), 'SETTLED'); },
-    cancelInvoice: async (hash) => { await ask('cancel', hash, 'CANCELED'); },
-  });
-  const node: ScriptedNode = { port, states, calls, isAway: false };
-  return node;
-}
 
 /** What stands between the engine and the server's mempool: undefined lets a transaction through. */
 type Gate = (raw: Buffer) => BroadcastOutcome | undefined;
@@ -207,7 +140,10 @@ export class EngineWorld implements AsyncDisposable {
   }
 
   async #broadcast(raw: Buffer): Promise<BroadcastOutcome> {
-    this.sent.push(txidOf(parseTransaction(raw)));
+    const id = txidOf(parseTransaction(raw));
+    const { store } = this.#ctx;
+    if (!store.isReadOnly && !isOwnTx(store, id)) throw new TypeError(`${id} was broadcast before it was committed`);
+    this.sent.push(id);
     return this.gate(raw) ?? (await this.#parts.chain.broadcast(raw));
   }
 
@@ -334,22 +270,36 @@ export class EngineWorld implements AsyncDisposable {
     await this.mineTo(swap.refundHeight);
   }
 
-  /** The buyer's claim of these outpoints, not broadcast. */
-  claim(swap: FundedSwap, outpoints = swap.outpoints, feeRate = 1_000n): Buffer {
+  /** The buyer's claim, not broadcast; with a coin of his own he leaves the subsidy. */
+  claim(swap: FundedSwap, { isSubsidyLeft = false } = {}): Buffer {
+    const coin = isSubsidyLeft ? this.#buyersCoin() : undefined;
     const { tx } = buildClaim({
       zkp: this.#parts.zkp,
       randomBytes: (length) => randomBytes(length),
-      outpoints,
+      outpoints: coin === undefined ? swap.outpoints : swap.outpoints.slice(0, 1),
+      feeInputs: coin === undefined ? [] : [coin],
       witnessScript: swap.witnessScript,
       privateKey: keyOf('buyer').privateKey,
       payoutScript: STRANGER,
       policyAsset,
-      feeRate: satPerKvb(feeRate),
+      feeRate: satPerKvb(1_000n),
       maxFeeSat: sat(1_000_000n),
       preimage: this.preimage(swap.id),
       sequence: SEQUENCE_REPLACEABLE,
     });
+    if (coin !== undefined)
+      signP2wpkhInput(tx, 1, { ...keyOf('stranger'), prevoutValue: explicitValueBytes(coin.value) });
     return rawOf(tx);
+  }
+
+  /** L-BTC that the buyer got from elsewhere. */
+  #buyersCoin(): TxInput {
+    const value = assetAmount(5_000n);
+    const id = this.sandbox.faucet({ scriptPubKey: STRANGER, amount: value });
+    this.sandbox.mine(1);
+    const { outs } = parseTransaction(Buffer.from(this.sandbox.transaction(id)?.rawHex ?? '', 'hex'));
+    const vout = outs.findIndex(({ script }) => script.equals(STRANGER));
+    return explicitInput({ outpoint: outpoint(id, vout), assetId: policyAsset, value }, SEQUENCE_REPLACEABLE);
   }
 
   /** Sum of all coins of the wallet by the last look. */
