@@ -35,8 +35,10 @@ export async function sellerMoney(
   node: NodeEndpoint,
 ): Promise<Money> {
   const { balances } = await admin.getBalance({});
-  const of = (asset: AssetId): bigint =>
-    balances.find((each) => displayHex(each.assetId) === asset)?.availableAmount ?? 0n;
+  const of = (asset: AssetId): bigint => {
+    const found = balances.find((each) => displayHex(each.assetId) === asset);
+    return found === undefined ? 0n : found.availableAmount + found.keptAmount;
+  };
   return { asset: of(assets.asset), lbtcSat: of(assets.lbtc), lightningMsat: await lightningMsat(node) };
 }
 

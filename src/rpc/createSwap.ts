@@ -71,8 +71,8 @@ async function admit(ctx: RpcContext, input: CreateSwapInput, principal: string)
     if (known !== undefined) return known;
     requireUnused(ctx, quote);
     requireQuota(ctx, principal);
-    requireShare(ctx, quote, tip);
     requireInventory(ctx, tip, quote);
+    requireShare(ctx, quote, tip);
     const swap = newSwap(ctx, { input, principal, quote, nodeId });
     insertSwap(ctx.store, swap);
     insertRequest(ctx.store, swap, bodyHash(input));

@@ -6,6 +6,8 @@ import { encodeAddress } from '../../../src/core/network.js';
 import {
   buildTransaction,
   explicitValueBytes,
+  feeFor,
+  fullVsize,
   parseTransaction,
   rawOf,
   signP2wpkhInput,
@@ -129,6 +131,13 @@ describe('a split', () => {
     expect((a ?? 0n) * 3n + (change ?? 0n) + feeSat).toBe(100_000n);
     expect(change).toBeGreaterThanOrEqual(1_000n + 2n * 400n);
     expect(change).toBeLessThan(4_000n);
+  });
+  it('into 20 out of 40 coins pays enough for its real size', async () => {
+    const coins = Array.from({ length: 40 }, (_, i) => coin(i, LBTC, 10_000n));
+    const { feeSat } = await split(contextWith(coins), { requestId: 'one', assetId: LBTC, parts: 20 });
+    const [own] = pendingTxs(temp.store);
+    const vsize = fullVsize(parseTransaction(own?.raw ?? Buffer.alloc(0)));
+    expect(feeSat).toBeGreaterThanOrEqual(feeFor(vsize, satPerKvb(100n)));
   });
   it('takes 40 coins at most, the largest', async () => {
     const coins = Array.from({ length: 45 }, (_, i) => coin(i, GOLD, i < 40 ? 100n : 1n));
