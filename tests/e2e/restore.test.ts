@@ -1,0 +1,200 @@
+/** An older database is put back under the real daemon: nothing is funded twice, and every asset comes back. */
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+
+import { openAdmin, type AdminClient, type RpcConnection } from '../../src/buyer/rpcClient.js';
+import type { GetStatusResponse } from '../../src/gen/ln_liquid_swap/v1/admin.js';
+import { dropDatabase, keepFiles, query, startDaemon, swapd } from '../support/sellerFiles.js';
+import {
+  driveTo,
+  eventually,
+  openBuyer,
+  startTestPurchase,
+  startTestWorld,
+  type TestBuyer,
+  type TestWorld,
+} from '../support/testWorld.js';
+
+vi.setConfig({ testTimeout: 90_000 });
+
+let world: TestWorld;
+let buyer: TestBuyer;
+let admin: RpcConnection<AdminClient>;
+
+beforeAll(async () => {
+  world = await startTestWorld();
+  buyer = await openBuyer(world);
+  const { swapd: seller } = world.file();
+  admin = openAdmin({ address: seller.admin, token: readFileSync(seller.admin_token_file, 'utf8').trim() });
+});
+afterAll(async () => {
+  admin.close();
+  buyer.close();
+  await world.close();
+});
+
+const stop = async (): Promise<void> => {
+  await world.ask({ command: 'stop', name: 'swapd' });
+};
+const start = async (): Promise<void> => {
+  await world.ask({ command: 'start', name: 'swapd' });
+};
+const bundles = (): string => join(dirname(world.file().swapd.database), 'bundles');
+
+const status = (): Promise<GetStatusResponse> => eventually('a status', () => admin.client.getStatus({}));
+
+/** Modes once the comparisons are made. */
+const modes = (): Promise<readonly string[]> =>
+  eventually('a seller that compared everything', async () => {
+    const found = await admin.client.getStatus({});
+    return found.modeReasons.some((reason) => reason.startsWith('not yet')) ? undefined : found.modes;
+  });
+
+const mempool = async (): Promise<number> => {
+  const found = (await world.ask({ command: 'status' })) as { liquid: { mempool: number } };
+  return found.liquid.mempool;
+};
+
+/** What the wallet may sell and what it waits for, per asset. */
+const stock = async (): Promise<ReadonlyMap<string, bigint>> => {
+  const { balances } = await admin.client.getBalance({});
+  return new Map(balances.map((each) => [each.ticker, each.availableAmount + each.pendingAmount]));
+};
+
+/** A swap whose funding is in a block; its buyer never pays. */
+async function fundedSwap(): Promise<void> {
+  await driveTo(buyer, await startTestPurchase(world, buyer), 'created');
+  await eventually('a funding', async () => ((await mempool()) > 0 ? true : undefined));
+  await world.mine(1);
+}
+
+/** Runs `recover` on the bundles until it has nothing left to do. */
+async function recoverAll(dir: string): Promise<void> {
+  const early = await swapd(world, ['recover', '--bundles', dir]);
+  expect([early.status, early.out]).toEqual([4, expect.stringMatching(/canceled; its refund opens at height \d+/)]);
+  expect(await mempool()).toBe(0);
+  await world.mine(60);
+  const sent = await swapd(world, ['recover', '--bundles', dir]);
+  expect([sent.status, sent.out]).toEqual([4, expect.stringMatching(/its refund [0-9a-f]{64} waits for 2/)]);
+  expect(await mempool()).toBe(1);
+  await world.mine(2);
+  const last = await swapd(world, ['recover', '--bundles', dir]);
+  expect([last.status, last.out]).toEqual([
+    0,
+    expect.stringMatching(/refunded by [0-9a-f]{64}\n\d done, 0 not yet, 0 refused/),
+  ]);
+}
+
+describe('a database that is no older copy is not FENCED', () => {
+  it('at its first start, after a normal restart and after a SIGKILL', async () => {
+    expect(await modes()).toEqual([]);
+    await stop();
+    await start();
+    expect(await modes()).toEqual([]);
+    await world.ask({ command: 'kill', name: 'swapd' });
+    await start();
+    expect(await modes()).toEqual([]);
+  });
+
+  it('after a crash between a commit and the file of the generation', async () => {
+    await stop();
+    const daemon = await startDaemon(world, { FAILPOINT: 'before generation file' });
+    const record = await startTestPurchase(world, buyer);
+    const driven = driveTo(buyer, record, 'created').catch(() => undefined); // the seller dies meanwhile
+    expect(await daemon.gone).toBe('SIGKILL');
+    await start();
+    expect(await modes()).toEqual([]);
+    await driven;
+    await eventually('the swap to be funded', async () => ((await mempool()) > 0 ? true : undefined));
+    await world.mine(62);
+    await eventually('its refund', async () => ((await mempool()) > 0 ? true : undefined));
+    await world.mine(2);
+    await eventually('the end of the swap', async () =>
+      (await admin.client.getStatus({})).openSwaps === 0 ? true : undefined,
+    );
+  });
+});
+
+describe('a database from before a funding is put back', () => {
+  it('funds nothing, is FENCED by the generation and by the bundle, and the HTLC comes back through its bundle', async () => {
+    const before = await stock();
+    await stop();
+    const old = keepFiles(world);
+    await start();
+    await fundedSwap();
+    await stop();
+    old.putBack();
+    await start();
+    expect(await modes()).toEqual(['FENCED']);
+    const { modeReasons } = await status();
+    expect(modeReasons[0]).toMatch(/an older database was put back/);
+    expect(modeReasons[0]).toMatch(/bundle [0-9a-f]{32}: the database does not know this swap/);
+    await expect(startTestPurchase(world, buyer)).rejects.toThrow(/check its records/);
+    await stop();
+    expect(await mempool()).toBe(0);
+
+    const asked = await swapd(world, ['accept-restore']);
+    expect([asked.status, asked.out]).toEqual([2, expect.stringContaining('the database does not know this swap')]);
+    const accepted = await swapd(world, ['accept-restore', '--yes']);
+    expect([accepted.status, accepted.out]).toEqual([0, expect.stringContaining('Accepted. 0 open swaps')]);
+    const again = await swapd(world, ['accept-restore', '--yes']);
+    expect([again.status, again.err]).toEqual([2, expect.stringContaining('nothing to accept')]);
+
+    await recoverAll(bundles());
+    await start();
+    expect(await modes()).toEqual([]);
+    const after = await eventually('the stock to be seen', async () => {
+      const found = await stock();
+      return found.get('USDT') === before.get('USDT') ? found : undefined;
+    });
+    expect(after.get('USDT')).toBe(before.get('USDT'));
+  });
+
+  it('uses no refund key again that it may have forgotten', async () => {
+    await fundedSwap();
+    const [row] = query(world, 'SELECT max(key_index) AS last FROM swaps');
+    expect(Number(row?.['last'])).toBeGreaterThan(10_000);
+    await world.mine(60);
+    await eventually('its refund', async () => ((await mempool()) > 0 ? true : undefined));
+    await world.mine(2);
+    await eventually('the end of the swap', async () =>
+      (await admin.client.getStatus({})).openSwaps === 0 ? true : undefined,
+    );
+  });
+});
+
+describe('database, generation and bundles are rolled back together, as by a snapshot of a machine', () => {
+  it('is FENCED by the spent coin and by the invoice of the node', async () => {
+    await stop();
+    const old = keepFiles(world);
+    await start();
+    await fundedSwap();
+    await stop();
+    const lost = keepFiles(world);
+    old.putBack({ andBundles: true });
+    await start();
+    expect(await modes()).toEqual(['FENCED']);
+    const { modeReasons } = await status();
+    expect(modeReasons[0]).toMatch(/transaction [0-9a-f]{64} spends coins of this wallet/);
+    expect(modeReasons[0]).toMatch(/the node has our invoice [0-9a-f]{64}/);
+    expect(modeReasons[0]).not.toMatch(/older database|bundle/);
+    await expect(startTestPurchase(world, buyer)).rejects.toThrow(/check its records/);
+    await stop();
+    expect((await swapd(world, ['accept-restore', '--yes'])).status).toBe(0);
+    await recoverAll(lost.bundles);
+    await start();
+    expect(await modes()).toEqual([]);
+  });
+});
+
+describe('the database is deleted and started anew', () => {
+  it('is FENCED: the wallet has a past', async () => {
+    await stop();
+    dropDatabase(world);
+    await start();
+    expect(await modes()).toEqual(['FENCED']);
+    expect((await status()).modeReasons[0]).toMatch(/spends coins of this wallet/);
+  });
+});
