@@ -76,10 +76,13 @@ const tracedNames = (file: string): string[] => {
   }
 };
 
-/** Every name of a trace, and `name:2`, `name:3` where it was hit again: each time something else lies behind it. */
+/**
+ * Every name of a trace, and `name:2`, `name:3` where it was hit again: each time something else lies behind it. How often
+ * a call is repeated is chance, so the first one stands for all.
+ */
 function failpointsOf(hits: readonly string[]): string[] {
   return [...new Set(hits)].flatMap((name) => {
-    const count = Math.min(hits.filter((hit) => hit === name).length, MOST_HITS);
+    const count = name.includes(' call ') ? 1 : Math.min(hits.filter((hit) => hit === name).length, MOST_HITS);
     return Array.from({ length: count }, (_, i) => (i === 0 ? name : `${name}:${i + 1}`));
   });
 }
