@@ -1,5 +1,5 @@
 /** The settle gate: may a held payment be taken? Pure; the rule is docs/protocol.md section 2. */
-import type { Facts, HtlcReport, InvoiceReport } from './facts.js';
+import type { Facts, HtlcReport, InvoiceReport, SpendReport } from './facts.js';
 import type { FundedSwap } from './swap.js';
 import { MIN_CLAIM_DEADLINE_BLOCKS, MIN_INVOICE_LIFE_SECS, PROFILES } from './timelock.js';
 
@@ -21,7 +21,7 @@ export function settleGate(swap: FundedSwap, facts: Facts): Gate {
   if (held !== undefined && held.heldMsat < swap.priceMsat) {
     return closed(`paid ${held.heldMsat.toString()} msat of ${swap.priceMsat.toString()}`);
   }
-  if (htlc?.spends.some((spend) => spend?.kind === 'claim') === true) {
+  if (isSpentBy('claim', htlc)) {
     return held === undefined ? WAIT : { kind: 'open', alarm: 'claimed before the payment was settled' };
   }
   const hopeless = whyHopeless(swap, facts) ?? whyFailedBack(held, node);
@@ -31,10 +31,14 @@ export function settleGate(swap: FundedSwap, facts: Facts): Gate {
   return htlc?.isSeen === true && htlc.confs >= swap.minFundingConfs ? { kind: 'open' } : WAIT;
 }
 
-/** What keeps a payment from ever being taken, whether the node answers or not. */
+const isSpentBy = (kind: SpendReport['kind'], htlc: HtlcReport | undefined): boolean =>
+  htlc?.spends.some((spend) => spend?.kind === kind) === true;
+
+/** What keeps a payment from ever being taken, whether the node answers or not. Nothing does once a claim shows S. */
 export function whyHopeless(swap: FundedSwap, facts: Facts): string | undefined {
   const { htlc, tip } = facts;
-  if (htlc?.spends.some((spend) => spend?.kind === 'refund') === true) return 'refund was broadcast';
+  if (isSpentBy('claim', htlc)) return undefined;
+  if (isSpentBy('refund', htlc)) return 'refund was broadcast';
   if (facts.isFundingLost) return 'the funding can never confirm';
   const { settleMin } = PROFILES[swap.profile];
   if (tip !== undefined && swap.refundHeight - tip < settleMin) {

@@ -20,7 +20,7 @@ const GONE = 'payment_canceled';
 
 const AT_T: Table = {
   NONE: ['', '', PAID, '', '', ''],
-  OPEN: [CANCEL, `payment_held, ${CANCEL}`, PAID, `${GONE}, ${REFUND}`, `cancel_decided, ${GONE}, ${REFUND}`, ''],
+  OPEN: [CANCEL, `payment_held, ${CANCEL}`, PAID, `${GONE}, ${REFUND}`, `cancel_decided, ${GONE}, ${REFUND}`, CANCEL],
   HELD: [CANCEL, CANCEL, PAID, `${GONE}, ${REFUND}`, `cancel_decided, ${GONE}, ${REFUND}`, CANCEL],
   SETTLING: ['settle', 'settle', 'payment_settled, preimage_released', `${GONE}, ${REFUND}`, '', 'settle'],
   SETTLED: ['', '', 'preimage_released', '', '', ''],
@@ -31,7 +31,7 @@ const AT_T: Table = {
 /** FENCED, or accepted after that: only what the node itself reports as CANCELED is finally unpaid. */
 const AT_T_IN_AN_OLDER_COPY: Table = {
   ...AT_T,
-  OPEN: [CANCEL, `payment_held, ${CANCEL}`, PAID, `${GONE}, ${REFUND}`, CANCEL, ''],
+  OPEN: [CANCEL, `payment_held, ${CANCEL}`, PAID, `${GONE}, ${REFUND}`, CANCEL, CANCEL],
   HELD: [CANCEL, CANCEL, PAID, `${GONE}, ${REFUND}`, CANCEL, CANCEL],
   CANCELING: ['cancel', 'cancel', PAID, `${GONE}, ${REFUND}`, 'cancel', 'cancel'],
   CANCELED: ['cancel', 'cancel', PAID, REFUND, '', ''],
@@ -234,6 +234,14 @@ describe(`over all ${CELLS.length} cells`, () => {
             (stored.payment !== 'SETTLING' && stored.payment !== 'SETTLED'),
         ),
       ),
+    ).toEqual([]);
+  });
+  it('while S is public nothing is given up that the node may hold', () => {
+    expect(
+      broken(({ outpoints, node }, { steps }) => {
+        const mayBeHeld = node === 'HELD' || node === 'nothing';
+        return !outpoints.startsWith('claim') || !mayBeHeld || steps.every(({ duty }) => duty !== 'cancel_decided');
+      }),
     ).toEqual([]);
   });
   it('without a commit only an invoice that nobody pays is canceled', () => {
