@@ -1,5 +1,6 @@
 /** The real `swap` program: wrong input, whole purchases in a world, and a kill in the middle. */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -362,5 +363,52 @@ describe('in a world', () => {
     const first = await ask('admin', 'withdraw', ...sent);
     expect(await ask('admin', 'withdraw', ...sent)).toEqual(first);
     expect(first).toMatchObject({ request_id: REQUEST_ID, txid: expect.stringMatching(/^[0-9a-f]{64}$/) as string });
+    const again = randomUUID();
+    const split = await ask('admin', 'split', 'USDT', '3', '--request-id', again);
+    expect(await ask('admin', 'split', 'USDT', '3', '--request-id', again)).toEqual(split);
+    expect(await swap(...args('admin', 'split', 'USDT', '21'))).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('parts: expected an integer 2..20, found "21"') as string,
+    });
+    await world.mine(2);
+  });
+
+  it('shows the operator swaps, buyers and what is open, and gives out tokens and backups', async () => {
+    const listed = z.object({ swaps: z.array(z.object({ swap: z.object({ swap_id: z.string() }) })) });
+    const [newest] = listed.parse(await ask('admin', 'swaps', '--limit', '1')).swaps;
+    const id = newest?.swap.swap_id ?? '';
+    const shown = await ask('admin', 'show', id);
+    expect(shown).toMatchObject({
+      swap: { swap: { swap_id: id }, principal: 'local' },
+      events: expect.arrayContaining([expect.objectContaining({ kind: 'invoice_created' })]) as unknown,
+      transactions: expect.arrayContaining([expect.objectContaining({ kind: 'funding', version: 1 })]) as unknown,
+    });
+    expect(await swap(...args('admin', 'show', '00'.repeat(16)))).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('swap_not_found') as string,
+    });
+    expect(await ask('admin', 'drain')).toMatchObject({
+      paused: true,
+      reason: expect.stringMatching(/drain/) as string,
+    });
+    expect(await ask('admin', 'resume')).toEqual({ paused: false });
+    const { token } = z.object({ token: z.string() }).parse(await ask('admin', 'token', 'add', 'alice'));
+    expect(token).toMatch(/^[0-9a-f]{64}$/);
+    expect(await ask('admin', 'principals')).toMatchObject({
+      principals: expect.arrayContaining([expect.objectContaining({ name: 'alice', has_token: true })]) as unknown,
+    });
+    expect(await ask('admin', 'token', 'revoke', 'alice')).toEqual({ name: 'alice', revoked: true });
+    expect(await swap(...args('admin', 'token', 'revoke', 'alice'))).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('principal_not_found') as string,
+    });
+    const path = join(dir, 'copy.sqlite');
+    expect(await ask('admin', 'backup', path)).toEqual({ path });
+    expect(readFileSync(path).subarray(0, 15).toString()).toBe('SQLite format 3');
+    expect(await swap(...args('admin', 'backup', path))).toMatchObject({ code: 2 });
+    for (const text of [['show', id], ['drain'], ['principals'], ['swaps'], ['balance'], ['resume']]) {
+      const { code, stdout } = await swap('admin', ...text, '--world', join(world.dir, 'world.json'));
+      expect([code, stdout.includes('undefined')]).toEqual([0, false]);
+    }
   });
 });

@@ -51,7 +51,8 @@ const start = async (name: Victim): Promise<void> => {
   });
   if (world.file().swapd.pid === null) return;
   await eventually('a seller that reaches its node', async () => {
-    return (await admin.client.getStatus({})).inboundCapacityMsat > 0n ? true : undefined;
+    const { inboundCapacityMsat, isLightningReady } = await admin.client.getStatus({});
+    return inboundCapacityMsat > 0n && isLightningReady ? true : undefined;
   });
 };
 
