@@ -163,10 +163,13 @@ async function broadcast(ctx: EngineContext, swap: Swap, kind: TxKind): Promise<
   if (!ctx.store.isReadOnly) {
     ctx.generation.flush();
     // What has to be broadcast again is not final any more: from now on it is followed like any other.
-    if (tx.isFinal)
-      ctx.store.tx(() => {
-        reopenTx(ctx.store, tx.id);
+    if (tx.isFinal) {
+      failpointsAroundCommit('tx_reopened', () => {
+        ctx.store.tx(() => {
+          reopenTx(ctx.store, tx.id);
+        });
       });
+    }
   }
   const outcome = await failpointsAroundCall(`broadcast ${kind}`, () => ctx.chain.broadcast(tx.raw));
   switch (outcome.kind) {

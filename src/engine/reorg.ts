@@ -6,6 +6,7 @@ import { forgetBlocksFrom, recentBlocks, saveRecentBlock, type SeenBlock } from 
 import { savePause } from '../store/meta.js';
 import { reopenTxsFrom } from '../store/txs.js';
 import { pauseReason, tellAlarm, type EngineContext } from './context.js';
+import { failpointsAroundCommit } from './failpoint.js';
 
 /** Transactions of ours that were signed so long before an undone block may have been in it. */
 const REOPENED_BLOCKS = 100;
@@ -31,12 +32,17 @@ export async function watchReorgs(ctx: EngineContext, tip: Tip): Promise<void> {
   );
   const isDeep = undone > MAX_REORG_BLOCKS;
   const text = `a reorganisation of Liquid undid at least ${undone} blocks from height ${lowest?.height ?? 0} on`;
-  ctx.store.tx(() => {
+  const remember = (): void => {
     if (lowest !== undefined) forgetBlocksFrom(ctx.store, lowest.height);
     for (const block of added) saveRecentBlock(ctx.store, block);
     if (lowest !== undefined && undone >= FINAL_CONFS) reopenTxsFrom(ctx.store, lowest.height - REOPENED_BLOCKS);
     if (isDeep) savePause(ctx.store, pauseReason(text));
-  });
+  };
+  if (undone === 0) ctx.store.tx(remember);
+  else
+    failpointsAroundCommit('reorganised', () => {
+      ctx.store.tx(remember);
+    });
   if (undone > 0) ctx.log.warn({ blocks: undone, tip: tip.height }, 'the Liquid chain was reorganised');
   if (isDeep) tellAlarm(ctx, text);
 }

@@ -2,8 +2,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { LIQUID_NETWORKS } from '../../src/core/network.js';
 import type { FundedSwap } from '../../src/core/swap.js';
-import { parseTransaction, rawOf, SEQUENCE_REPLACEABLE, txidOf } from '../../src/core/tx.js';
-import { assetAmount, displayHex, outpoint, satPerKvb } from '../../src/core/units.js';
+import { parseTransaction, txidOf } from '../../src/core/tx.js';
+import { satPerKvb } from '../../src/core/units.js';
 import { findPause } from '../../src/store/meta.js';
 import { EngineWorld } from '../support/engineWorld.js';
 
@@ -137,24 +137,8 @@ describe('a reorganisation of three blocks', () => {
 });
 
 describe('a deep reorganisation', () => {
-  /** Signs another spend of the funding's L-BTC coin, as somebody who has the seed. */
-  const doubleSpend = async (swap: FundedSwap): Promise<Buffer> => {
-    const { ctx } = world;
-    const points = parseTransaction(fundingRaw(swap)).ins.map((input) => outpoint(displayHex(input.hash), input.index));
-    const coins = (await Promise.all(points.map((point) => ctx.wallet.coinAt(point)))).filter(
-      (coin) => coin?.assetId === policyAsset,
-    );
-    const [coin] = coins;
-    if (coin === undefined) throw new Error('expected an L-BTC input');
-    const { scriptPubKey, blindingPubkey } = ctx.wallet.changeKey();
-    const value = assetAmount(coin.value - 3_000n);
-    const fee = { scriptPubKey: Buffer.alloc(0), assetId: policyAsset, value: assetAmount(3_000n) };
-    const outputs = [{ scriptPubKey, blindingPubkey, assetId: policyAsset, value }, fee];
-    const inputs = [{ ...coin, sequence: SEQUENCE_REPLACEABLE }];
-    const tx = parseTransaction(await ctx.blind({ inputs, outputs, locktime: 0 }));
-    ctx.wallet.sign(tx, [coin]);
-    return rawOf(tx);
-  };
+  /** Another spend of the funding's L-BTC coin. */
+  const doubleSpend = (swap: FundedSwap): Promise<Buffer> => world.spendToSelf(fundingRaw(swap), policyAsset, 3_000n);
 
   it('that takes a paid funding back is answered with the same bytes until it is final again', async () => {
     const swap = await world.buy(1);

@@ -50,6 +50,7 @@ import { isOwnTx, reservedCoins, swapTxs, type OwnTx, type TxKind } from '../../
 import { keyOf, loadZkp } from '../unit/core/zkp.js';
 import { engineContext } from '../unit/engine/testContext.js';
 import { eventually } from './eventually.js';
+import { plainChain } from './plainChain.js';
 import { scriptedNode, type ScriptedNode } from './scriptedNode.js';
 import { PRICE, START, type Intent } from './swapFixtures.js';
 import { insertNew, MIGRATIONS, nthIntent, rawSql, tempStore, type TempStore } from './tempStore.js';
@@ -127,7 +128,7 @@ export class EngineWorld implements AsyncDisposable {
       },
     };
     return engineContext(this.#temp, {
-      chain: { ...bound(chain), broadcast: async (raw) => await this.#broadcast(Buffer.from(raw)) },
+      chain: { ...plainChain(chain), broadcast: async (raw) => await this.#broadcast(Buffer.from(raw)) },
       wallet: openWallet({ seed: SEED, network: 'regtest', chain, worker, log, cache }),
       lightning: this.node.port,
       zkp,
@@ -351,6 +352,22 @@ export class EngineWorld implements AsyncDisposable {
     return sent.txid;
   }
 
+  /** Another spend of one asset's inputs of a transaction, as somebody with the same seed would sign it; not broadcast. */
+  async spendToSelf(raw: Uint8Array, assetId: AssetId, feeSat: bigint): Promise<Buffer> {
+    const { wallet, blind } = this.#ctx;
+    const points = parseTransaction(raw).ins.map((input) => outpoint(displayHex(input.hash), input.index));
+    const found = await Promise.all(points.map(async (point) => await wallet.coinAt(point)));
+    const coins = found.filter((coin) => coin?.assetId === assetId).filter((coin) => coin !== undefined);
+    const { scriptPubKey, blindingPubkey } = wallet.changeKey();
+    const value = assetAmount(coins.reduce((sum, coin) => sum + coin.value, 0n) - feeSat);
+    const fee = { scriptPubKey: Buffer.alloc(0), assetId: policyAsset, value: assetAmount(feeSat) };
+    const inputs = coins.map((coin) => ({ ...coin, sequence: SEQUENCE_REPLACEABLE }));
+    const outputs = [{ scriptPubKey, blindingPubkey, assetId, value }, fee];
+    const tx = parseTransaction(await blind({ inputs, outputs, locktime: 0 }));
+    wallet.sign(tx, coins);
+    return rawOf(tx);
+  }
+
   /** Keys of the outputs that a transaction spends. */
   inputsOf(raw: Uint8Array): string[] {
     return parseTransaction(raw).ins.map((input) => `${displayHex(input.hash)}:${input.index}`);
@@ -366,30 +383,3 @@ type Parts = {
   readonly zkp: Awaited<ReturnType<typeof loadZkp>>;
   readonly over: Partial<EngineContext>;
 };
-
-/** The methods of a port as plain functions. */
-function bound(chain: LiquidChain): LiquidChain {
-  return {
-    genesisHash: () => chain.genesisHash(),
-    tip: () => chain.tip(),
-    tips: () => chain.tips(),
-    blockAt: (height) => chain.blockAt(height),
-    disagreement: () => chain.disagreement(),
-    history: (script, options) => chain.history(script, options),
-    transaction: (id) => chain.transaction(id),
-    unspent: (script) => chain.unspent(script),
-    proveInclusion: (id, height) => chain.proveInclusion(id, height),
-    broadcast: (raw) => chain.broadcast(raw),
-    feeRate: () => chain.feeRate(),
-    subscribe: (script) => {
-      chain.subscribe(script);
-    },
-    unsubscribe: (script) => {
-      chain.unsubscribe(script);
-    },
-    onChange: (listener) => chain.onChange(listener),
-    close: () => {
-      chain.close();
-    },
-  };
-}

@@ -33,7 +33,7 @@ import type { BroadcastOutcome } from '../../../src/liquid/chain.js';
 import type { Coin, LiquidWallet } from '../../../src/liquid/wallet.js';
 import { findSwap, moveSwap } from '../../../src/store/swaps.js';
 import { findSwapTx, pendingTxs, reservedCoins } from '../../../src/store/txs.js';
-import { GOLD, LBTC, nextTo, START } from '../../support/swapFixtures.js';
+import { GOLD, LBTC, nextTo, START, type Intent } from '../../support/swapFixtures.js';
 import { insertNew, nthIntent, tempStore, type TempStore } from '../../support/tempStore.js';
 import { keyOf, loadZkp, randomBytes, refusal } from '../core/zkp.js';
 import { chainOf, engineContext, TIP, walletOf } from './testContext.js';
@@ -86,9 +86,12 @@ function useCoins(coins: readonly Coin[]): void {
   const wallet: LiquidWallet = {
     ...walletOf(coins),
     changeKey: () => ({ ...walletKey(SEED, 'regtest', 1, (change += 1)), index: change }),
-    sign: (tx, used) => {
+    sign: (tx, used, first = 0) => {
       used.forEach((each, i) => {
-        signP2wpkhInput(tx, i, { ...walletKey(SEED, 'regtest', 0, each.keyIndex), prevoutValue: each.valueBytes });
+        signP2wpkhInput(tx, first + i, {
+          ...walletKey(SEED, 'regtest', 0, each.keyIndex),
+          prevoutValue: each.valueBytes,
+        });
       });
     },
   };
@@ -109,8 +112,8 @@ type InvoicedSwap = Swap & { readonly state: 'INVOICED' };
 const move = (swap: Swap, event: SwapEvent): Swap => temp.store.tx(() => moveSwap(temp.store, swap, event, NOW));
 
 /** The nth swap, with its invoice. */
-function invoiced(n: number): InvoicedSwap {
-  const swap = move(insertNew(temp.store, nthIntent(n)), {
+function invoiced(n: number, over: Partial<Intent> = {}): InvoicedSwap {
+  const swap = move(insertNew(temp.store, nthIntent(n, over)), {
     kind: 'invoice_created',
     bolt11: 'lnbcrt1',
     expiresAt: unixSecs(START + 660),
@@ -120,8 +123,8 @@ function invoiced(n: number): InvoicedSwap {
 }
 const stored = (swap: Swap): Swap => findSwap(temp.store, swap.id) ?? swap;
 
-async function funded(n: number): Promise<FundedSwap> {
-  const swap = invoiced(n);
+async function funded(n: number, over: Partial<Intent> = {}): Promise<FundedSwap> {
+  const swap = invoiced(n, over);
   await fund(ctx, swap);
   const signed = stored(swap);
   if (!isFunded(signed)) throw new Error('expected a funding');
@@ -152,7 +155,7 @@ describe('the funding', () => {
   });
   it('of two swaps never spends the same coin', async () => {
     useCoins([coin(0, GOLD, 400n), coin(1, LBTC, 100_000n), coin(2, GOLD, 300n), coin(3, LBTC, 90_000n)]);
-    const swaps = await Promise.all([1, 2].map(funded));
+    const swaps = await Promise.all([1, 2].map((n) => funded(n)));
     const spent = swaps.flatMap((swap) => {
       const raw = findSwapTx(temp.store, swap.id, 'funding')?.raw ?? Buffer.alloc(0);
       return parseTransaction(raw).ins.map((input) => `${displayHex(input.hash)}:${input.index}`);
@@ -187,8 +190,8 @@ describe('the funding', () => {
 });
 
 describe('the refund', () => {
-  async function ready(payment: PaymentStatus): Promise<FundedSwap> {
-    let swap: Swap = await funded(1);
+  async function ready(payment: PaymentStatus, over: Partial<Intent> = {}): Promise<FundedSwap> {
+    let swap: Swap = await funded(1, over);
     swap = move(swap, { kind: 'funding_deep' });
     for (const event of nextTo(swap.payment, payment)) swap = move(swap, event);
     if (!isFunded(swap)) throw new Error('expected a funding');
@@ -214,6 +217,40 @@ describe('the refund', () => {
     const own = findSwapTx(temp.store, swap.id, 'refund');
     expect(own?.feeSat).toBeLessThanOrEqual(swap.feeSubsidySat);
     expect(own?.feeSat).toBeGreaterThan(0n);
+  });
+  it('of L-BTC pays more than the subsidy out of what it refunds, and takes no coin', async () => {
+    const swap = await ready('CANCELED', { assetId: LBTC, assetAmount: assetAmount(50_000n) });
+    useCoins([coin(7, LBTC, 100_000n)]);
+    ctx = { ...ctx, feerateCeiling: satPerKvb(50_000n) };
+    feeRate = 20_000n;
+    await signRefund(ctx, swap);
+    const own = findSwapTx(temp.store, swap.id, 'refund');
+    expect(own?.feeSat).toBeGreaterThan(swap.feeSubsidySat);
+    expect(parseTransaction(own?.raw ?? Buffer.alloc(0)).ins).toHaveLength(1);
+  });
+  it.each([
+    ['unconfirmed', 0, 0],
+    ['confirmed', TIP.height, 1],
+  ])('dearer than the subsidy takes a coin of the wallet that is %s: %#', async (_name, height, count) => {
+    const swap = await ready('CANCELED');
+    const change = { ...coin(7, LBTC, 300_000n), outpoint: outpoint(swap.fundingTxid, 7), height };
+    useCoins([change]);
+    ctx = { ...ctx, feerateCeiling: satPerKvb(50_000n) };
+    feeRate = 20_000n;
+    const signed = signRefund(ctx, swap);
+    if (count === 0) await expect(signed).rejects.toMatchObject({ code: 'feerate_too_high' });
+    await signed.catch(() => undefined);
+    const own = findSwapTx(temp.store, swap.id, 'refund');
+    expect(own === undefined ? 0 : parseTransaction(own.raw).ins.length - 2).toBe(count);
+    expect(reservedCoins(temp.store).has(outpointKey(change.outpoint))).toBe(count === 1);
+  });
+  it('of a subsidy that a buyer left never costs more than that subsidy', async () => {
+    const swap = await ready('CANCELED');
+    useCoins([coin(7, LBTC, 300_000n)]);
+    ctx = { ...ctx, feerateCeiling: satPerKvb(50_000n) };
+    feeRate = 20_000n;
+    const claimed = { ...swap, state: 'CLAIMED', claimTxid: swap.fundingTxid, isSubsidyOpen: true } as const;
+    await expect(signRefund(ctx, claimed)).rejects.toMatchObject({ code: 'feerate_too_high' });
   });
   it.each(['OPEN', 'HELD', 'SETTLING', 'SETTLED', 'CANCELING'] as const)(
     'is not stored while the payment is %s',
