@@ -32,7 +32,8 @@ If a newer database exists, do not accept: stop here and put that one back.`;
 
 const NODE_GONE_MEANS =
   'Saying that the Lightning node is gone for ever means: the swap counts as unpaid, and is refunded from its refund height ' +
-  'on. That is right only if its payment was being canceled and its preimage never left this daemon, as its records show.';
+  'on. That is right only if its payment was being canceled and its preimage never left this daemon, as its records show, and ' +
+  'if these records are the newest: with the node gone nothing shows that a snapshot of the whole machine was put back.';
 
 const say = (line: string): void => {
   process.stdout.write(`${line}\n`);

@@ -158,6 +158,25 @@ describe('a wallet', () => {
     await synced(() => wallet.coins().every((coin) => coin.height > 0));
   });
 
+  it('tells its own spends from what a server made up: a spend carries its signature', async () => {
+    await deposit(50_000n);
+    await deposit(20_000n, { isExplicit: true });
+    expect(wallet.spends()).toEqual([]);
+    const { id, raw } = await pay([{ scriptPubKey: STRANGER, assetId: policyAsset, value: assetAmount(60_000n) }]);
+    await synced(() => wallet.spends().length === 1);
+    expect(wallet.spends()).toEqual([{ txid: id, height: 0, spends: expect.any(Array) as unknown }]);
+    expect(wallet.hasSigned(raw)).toBe(true);
+    const forged = parseTransaction(raw);
+    for (const [i, { witness }] of forged.ins.entries()) {
+      const [signature = Buffer.alloc(0), key = Buffer.alloc(0)] = witness;
+      const other = Buffer.from(signature);
+      other[20] = (other[20] ?? 0) ^ 1;
+      forged.setWitness(i, [other, key]);
+    }
+    expect(txidOf(forged)).toBe(id); // a txid says nothing about witnesses
+    expect(wallet.hasSigned(rawOf(forged))).toBe(false);
+  });
+
   it('follows a reorganisation: another height, or back to unconfirmed, or gone', async () => {
     await deposit(50_000n);
     const { height } = sandbox.tip();
