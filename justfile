@@ -70,6 +70,7 @@ crash-matrix: build
 # figures as ratios against a baseline of the same run
 bench: build
     vitest bench --run -c tests/vitest.config.ts
+    vitest run -c tests/bench/vitest.config.ts
 
 # the gate without the tests
 check: proto-check typecheck lint build
