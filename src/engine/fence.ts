@@ -62,9 +62,10 @@ export function compareWithFiles(
 ): readonly Finding[] {
   const { store } = ctx;
   const found = [...generationFindings(ctx.generation.problem), ...bundleFindings(ctx)];
-  const isFound = ({ kind, id }: Finding): boolean => found.some((each) => each.kind === kind && each.id === id);
+  const keyOf = ({ kind, id }: Finding): string => `${kind} ${id}`;
+  const foundKeys = new Set(found.map(keyOf));
   const ofFiles = openFindings(store).filter(({ kind }) => kind === 'generation' || kind === 'bundle');
-  const gone = ofFiles.filter((finding) => !isFound(finding));
+  const gone = ofFiles.filter((finding) => !foundKeys.has(keyOf(finding)));
   const fresh = found.filter((finding) => !isKnownFinding(store, finding));
   if (gone.length > 0 || fresh.length > 0) {
     store.tx(() => {
