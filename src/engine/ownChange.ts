@@ -9,8 +9,18 @@ import type { Store } from '../store/db.js';
 
 /** So many transactions of ours in a row may wait for a block. */
 const MAX_CHAIN = 10;
-/** Depth of what must not be built upon, however short the chain. */
-const NEVER = Number.POSITIVE_INFINITY;
+/** So many of ours in all may a coin stand on: a node relays 25 together, and most spends take two coins. */
+const MAX_FAMILY = 12;
+
+/** Transactions of ours that are not final and that an output stands on, itself included. */
+type Family = {
+  readonly members: ReadonlySet<Txid>;
+  /** Those in a row, the longest way. */
+  readonly chain: number;
+  /** False if one of them must not be built upon, however few they are. */
+  readonly isSafe: boolean;
+};
+const NO_FAMILY: Family = { members: new Set(), chain: 0, isSafe: true };
 
 /** Inputs of a transaction cannot change: each is parsed once. */
 const parents = new Map<Txid, readonly Txid[]>();
@@ -38,26 +48,29 @@ function isReplaceable({ kind, state, isBeingAborted }: OwnTxStanding): boolean 
  * @returns `isSafe(id, isConfirmed)`: true if an output of that transaction may be spent although it is not deep.
  */
 export function ownChangeRule(store: Store): (id: Txid, isConfirmed: boolean) => boolean {
-  const depths = new Map<Txid, number>();
-  /** Transactions of ours, not final, from the first of its chain to this one; 0 for what is not ours or final. */
-  const depthOf = (id: Txid): number => {
-    const known = depths.get(id);
+  const families = new Map<Txid, Family>();
+  const familyOf = (id: Txid): Family => {
+    const known = families.get(id);
     if (known !== undefined) return known;
     const own = findOwnTxStanding(store, id);
-    const depth =
-      own === undefined || own.state === 'final'
-        ? 0
-        : isReplaceable(own)
-          ? NEVER
-          : 1 + Math.max(0, ...parentsOf(store, id).map(depthOf));
-    depths.set(id, depth);
-    return depth;
+    const family = own === undefined || own.state === 'final' ? NO_FAMILY : grown(id, own);
+    families.set(id, family);
+    return family;
+  };
+  const grown = (id: Txid, own: OwnTxStanding): Family => {
+    if (isReplaceable(own)) return { members: new Set([id]), chain: 1, isSafe: false };
+    const above = parentsOf(store, id).map(familyOf);
+    return {
+      members: new Set([id, ...above.flatMap(({ members }) => [...members])]),
+      chain: 1 + Math.max(0, ...above.map(({ chain }) => chain)),
+      isSafe: above.every(({ isSafe }) => isSafe),
+    };
   };
   return (id, isConfirmed) => {
     const own = findOwnTxStanding(store, id);
     if (own === undefined) return false;
     if (isConfirmed) return own.state !== 'conflicted' && !own.isBeingAborted;
-    const depth = depthOf(id);
-    return depth > 0 && depth <= MAX_CHAIN;
+    const { members, chain, isSafe } = familyOf(id);
+    return isSafe && chain > 0 && chain <= MAX_CHAIN && members.size <= MAX_FAMILY;
   };
 }

@@ -95,6 +95,12 @@ describe('own change that is in no block', () => {
     const [deep, shallow] = [own('withdraw', [DEPOSIT, short[2] ?? DEPOSIT, long[9] ?? DEPOSIT]), own('split', short)];
     expect(spendable(unconfirmed([deep, shallow]))).toEqual([1]);
   });
+  it('stands on twelve others of ours at most, so that a node still relays a spend of two such coins', () => {
+    const lines = [chain(4), chain(4), chain(3)].map((ids) => ids.at(-1) ?? DEPOSIT);
+    const twelve = own('withdraw', lines);
+    const thirteen = own('withdraw', [twelve]);
+    expect(spendable(unconfirmed([twelve, thirteen]))).toEqual([0]);
+  });
   it('does not count parents that are final', () => {
     const ids = chain(12);
     [1n, 2n].forEach((id) => {

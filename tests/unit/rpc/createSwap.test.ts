@@ -357,6 +357,17 @@ describe('who may start how much', () => {
       refusal('1000 needed, 999 for sale', 'insufficient_inventory'),
     );
   });
+  it('one buyer that asks a thousand times locks two swaps and 5 % of an asset', async () => {
+    const limits = { ...ctx.limits, maxInflightSwaps: 100, maxAssetSharePerPrincipalPpm: 50_000 };
+    ctx = { ...ctx, limits };
+    let refused = 0;
+    for (let i = 0; i < 1_000; i += 1) {
+      await swapFor(i % 2 === 0 ? 30n : 20n).catch(() => (refused += 1));
+    }
+    expect([countSwaps(), refused]).toEqual([2, 998]);
+    const amounts = listSwaps(ctx.store, { limit: 9 }).map((swap): bigint => swap.assetAmount);
+    expect(amounts).toEqual([20n, 30n]);
+  });
   it('all buyers together have four', async () => {
     for (const name of ['a', 'b', 'c', 'd']) await swapFor(10n, as(name));
     await expect(swapFor(10n, as('e'))).rejects.toThrow(
