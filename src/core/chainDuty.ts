@@ -64,7 +64,7 @@ function fundingDuties(swap: FundedSwap, facts: Facts, htlc: HtlcReport): readon
   if (facts.isFundingLost) return lostDuties(swap, facts);
   if (htlc.confs >= swap.minFundingConfs) {
     if (facts.tip === undefined) return NOTHING;
-    const cancelReason = whyNotPayable(swap, facts.tip, facts.now);
+    const cancelReason = whyNotPayable(swap, facts.lowestTip ?? facts.tip, facts.now);
     return [record(cancelReason === undefined ? { kind: 'funding_deep' } : { kind: 'funding_deep', cancelReason })];
   }
   // Nobody can be paid for it any more, so its coins are worth more elsewhere.

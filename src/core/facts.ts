@@ -34,6 +34,8 @@ export type OwnTxReport = {
 export type Facts = {
   readonly now: UnixSecs;
   readonly tip: BlockHeight | undefined;
+  /** Only while the tips do not pass the tip rule: the lowest of them. No server alone makes a payment come too late. */
+  readonly lowestTip?: BlockHeight;
   /** What the node says of the invoice; `unknown_hash` only if it says that it does not know it. */
   readonly invoice: InvoiceReport | 'unknown_hash' | undefined;
   readonly node: { readonly blockHeight: number; readonly isSynced: boolean } | undefined;

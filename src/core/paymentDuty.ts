@@ -87,8 +87,9 @@ function whyCancelOpen(swap: Swap, facts: Facts): string | undefined {
   if (!isFunded(swap)) return undefined;
   if (facts.isFundingLost) return 'the funding can never confirm';
   const tooLate = facts.htlc === undefined ? undefined : whyTooLateToFund(swap, facts, facts.htlc);
-  if (tooLate !== undefined || facts.tip === undefined) return tooLate;
-  const left = swap.refundHeight - facts.tip;
+  const tip = facts.lowestTip ?? facts.tip;
+  if (tooLate !== undefined || tip === undefined) return tooLate;
+  const left = swap.refundHeight - tip;
   const needed = PROFILES[swap.profile].payerMin;
   return left < needed ? `refund opens in ${left} blocks, a payment needs at least ${needed}` : undefined;
 }

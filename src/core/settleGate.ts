@@ -36,7 +36,8 @@ const isSpentBy = (kind: SpendReport['kind'], htlc: HtlcReport | undefined): boo
 
 /** What keeps a payment from ever being taken, whether the node answers or not. Nothing does once a claim shows S. */
 export function whyHopeless(swap: FundedSwap, facts: Facts): string | undefined {
-  const { htlc, tip } = facts;
+  const { htlc } = facts;
+  const tip = facts.lowestTip ?? facts.tip;
   if (isSpentBy('claim', htlc)) return undefined;
   if (isSpentBy('refund', htlc)) return 'refund was broadcast';
   if (facts.isFundingLost) return 'the funding can never confirm';

@@ -22,6 +22,7 @@ import { findSwapTx, insertTx, pendingTxs, swapTxs, type OwnTx } from '../store/
 import type { EngineContext } from './context.js';
 import { failpointsAroundCommit } from './failpoint.js';
 import { feeCoins } from './feeCoin.js';
+import { judgedTip } from './tip.js';
 
 /** Elements' incremental relay rate: a replacement pays for its own size besides what it replaces. */
 const RELAY_INCREMENT = satPerKvb(100n);
@@ -43,7 +44,7 @@ const MIN_OUTPUT_SAT = 500n;
  */
 export async function signAbort(ctx: EngineContext, swap: FundedSwap): Promise<void> {
   await ctx.walletSection.run(async () => {
-    const { height } = await ctx.chain.tip();
+    const { depthHeight: height } = await judgedTip(ctx);
     const funding = findSwapTx(ctx.store, swap.id, 'funding');
     if (funding === undefined) return;
     const earlier = swapTxs(ctx.store, swap.id, 'abort');

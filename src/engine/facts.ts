@@ -3,7 +3,7 @@ import type { Facts, HtlcReport, InvoiceReport, OwnTxReport, SpendReport } from 
 import { findPreimage, p2wshScriptPubKey } from '../core/htlc.js';
 import { isRefundBy } from '../core/htlcSpend.js';
 import { isFunded, type FundedSwap, type Swap } from '../core/swap.js';
-import { BUMP_AFTER_BLOCKS, FINAL_CONFS } from '../core/timelock.js';
+import { BUMP_AFTER_BLOCKS, FINAL_CONFS, MAX_REORG_BLOCKS } from '../core/timelock.js';
 import { parseTransaction } from '../core/tx.js';
 import { blockHeight, displayHex, outpointKey, type BlockHeight, type Txid } from '../core/units.js';
 import { errorChain, SwapError } from '../errors.js';
@@ -35,7 +35,7 @@ export async function gatherFacts(
     isFunded(swap) && judged !== undefined
       ? answer(ctx, 'htlc', () => reportHtlc(ctx, swap, { tip: judged.depthHeight, isDecisive }))
       : undefined,
-    swap.state === 'ABORTING' ? answer(ctx, 'abort', () => reportAbort(ctx, swap, height)) : undefined,
+    swap.state === 'ABORTING' ? answer(ctx, 'abort', () => reportAbort(ctx, swap, judged?.depthHeight)) : undefined,
   ]);
   const refund = findSwapTx(ctx.store, swap.id, 'refund');
   // A server may have gone while the others were asked; then too few of them have answered.
@@ -43,12 +43,13 @@ export async function gatherFacts(
   return {
     now: ctx.now(),
     tip: height,
+    ...(judged?.problem === undefined ? {} : { lowestTip: judged.depthHeight }),
     invoice,
     node,
     htlc,
     isFundingLost: isFundingConflicted(ctx.store, swap.id),
     abort,
-    refund: refund === undefined ? undefined : reportOwn(refund, height),
+    refund: refund === undefined ? undefined : reportOwn(refund, judged?.depthHeight),
     isPaused: findPause(ctx.store) !== undefined,
     isDegraded: [ctx.health.degradedReason, judged?.problem, after?.problem].some((each) => each !== undefined),
     isReadOnly: ctx.store.isReadOnly,
@@ -64,8 +65,12 @@ function mayMoveMoney(swap: Swap, tip: BlockHeight): boolean {
 
 const reportOwn = (own: OwnTx, tip: BlockHeight | undefined): OwnTxReport => ({
   txid: own.txid,
-  isStuck: tip !== undefined && tip - own.signedHeight >= BUMP_AFTER_BLOCKS,
+  isStuck: tip !== undefined && isStuckSince(own.signedHeight, tip),
 });
+
+/** A server may have made up the height at which it was signed: that must not hold a higher fee back for ever. */
+const isStuckSince = (signedHeight: number, tip: BlockHeight): boolean =>
+  tip - signedHeight >= BUMP_AFTER_BLOCKS || signedHeight - tip > MAX_REORG_BLOCKS;
 
 /** The newest self-spend of the funding's coins, if one was signed. */
 async function reportAbort(ctx: EngineContext, swap: Swap, tip: BlockHeight | undefined): Promise<Facts['abort']> {

@@ -18,6 +18,7 @@ import { findSwapTx, insertTx, swapTxs, type NewTx, type OwnTx } from '../store/
 import type { EngineContext } from './context.js';
 import { failpointsAroundCall, failpointsAroundCommit } from './failpoint.js';
 import { feeCoins } from './feeCoin.js';
+import { judgedTip } from './tip.js';
 
 /** Elements' incremental relay rate: a mempool takes a replacement only if it pays so much more, for its own size. */
 const RELAY_INCREMENT = satPerKvb(100n);
@@ -41,7 +42,7 @@ const outpointsOf = (swap: FundedSwap): readonly HtlcOutpoint[] =>
  */
 export async function signRefund(ctx: EngineContext, swap: FundedSwap): Promise<void> {
   await ctx.walletSection.run(async () => {
-    const { height } = await ctx.chain.tip();
+    const { depthHeight: height } = await judgedTip(ctx);
     const before = findSwapTx(ctx.store, swap.id, 'refund');
     const feeRate = refundRate(ctx, await ctx.chain.feeRate(), before);
     const { tx, feeSat, walletInputs } = await build(ctx, swap, { feeRate, tip: height });

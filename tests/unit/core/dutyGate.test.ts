@@ -6,13 +6,14 @@ import type { Facts } from '../../../src/core/facts.js';
 import { settleGate } from '../../../src/core/settleGate.js';
 import { isFunded } from '../../../src/core/swap.js';
 import { PROFILES } from '../../../src/core/timelock.js';
-import { msat } from '../../../src/core/units.js';
+import { blockHeight, msat } from '../../../src/core/units.js';
 import {
   factsAt,
   fundedWith,
   htlcAt,
   MIN_CONFS,
   PRICE,
+  REFUND_HEIGHT,
   report,
   SETTLE_MIN,
   spend,
@@ -43,6 +44,16 @@ describe('the settle gate', () => {
   it.each<[string, Partial<Facts>, string]>([
     ['on the last safe block', left(SETTLE_MIN), 'open'],
     ['one block later', left(SETTLE_MIN - 1), 'closed'],
+    [
+      'one block later by the highest of disputed tips',
+      { ...left(SETTLE_MIN - 1), lowestTip: blockHeight(REFUND_HEIGHT - SETTLE_MIN), isDegraded: true },
+      'wait',
+    ],
+    [
+      'one block later by all disputed tips',
+      { ...left(0), lowestTip: blockHeight(REFUND_HEIGHT - SETTLE_MIN + 1), isDegraded: true },
+      'closed',
+    ],
     ['with exactly the price', { invoice: report('HELD', { heldMsat: PRICE }) }, 'open'],
     ['one msat short', { invoice: report('HELD', { heldMsat: msat(PRICE - 1n) }) }, 'closed'],
     ['with a surplus', { invoice: report('HELD', { heldMsat: msat(PRICE + 1n) }) }, 'open'],
