@@ -9,7 +9,7 @@ import { blockHeight, displayHex, outpointKey, type BlockHeight, type Txid } fro
 import { errorChain, SwapError } from '../errors.js';
 import { confirmations, type HistoryEntry } from '../liquid/chain.js';
 import { findPause } from '../store/meta.js';
-import { findSwapTx, isFundingConflicted, isSwapTx, type OwnTx } from '../store/txs.js';
+import { findSwapTx, isFundingConflicted, isSwapTx, swapTxs, type OwnTx } from '../store/txs.js';
 import type { EngineContext } from './context.js';
 import { isFencedFor } from './fence.js';
 import { judgedTip } from './tip.js';
@@ -107,9 +107,8 @@ export async function reportHtlc(
   swap: FundedSwap,
   { tip, isDecisive }: { readonly tip: BlockHeight; readonly isDecisive: boolean },
 ): Promise<HtlcReport> {
-  const history = await htlcHistory(ctx, swap, isDecisive);
+  const { history, isFlooded } = await htlcHistory(ctx, swap, isDecisive);
   const spends: (SpendReport | undefined)[] = swap.outpoints.map(() => undefined);
-  if (history === undefined) return { isSeen: true, confs: 0, spends };
   const funding = history.find((entry) => entry.txid === swap.fundingTxid);
   for (const entry of history) {
     const key = `${swap.id} ${entry.txid}`;
@@ -131,31 +130,42 @@ export async function reportHtlc(
   if (isDepthDecisive && confs >= needed) {
     await ctx.chain.proveInclusion(swap.fundingTxid, blockHeight(tip - confs + 1));
   }
-  return { isSeen: funding !== undefined, confs, spends };
+  return { isSeen: isFlooded || funding !== undefined, confs, spends };
 }
 
 /**
  * The transactions at the HTLC's script. Anyone can flood a script until servers refuse to list it. A swap that is finally
- * unpaid is then refunded all the same: S never left this process, so nobody else can have spent it.
- *
- * @returns undefined in that case.
+ * unpaid is then refunded all the same: S never left this process, so nobody else can have spent it, and our own refunds
+ * are found by the scripts that they pay.
  */
 async function htlcHistory(
   ctx: EngineContext,
   swap: FundedSwap,
   isFresh: boolean,
-): Promise<readonly HistoryEntry[] | undefined> {
+): Promise<{ readonly history: readonly HistoryEntry[]; readonly isFlooded: boolean }> {
   try {
-    return await ctx.chain.history(p2wshScriptPubKey(swap.witnessScript), { isFresh });
+    return { history: await ctx.chain.history(p2wshScriptPubKey(swap.witnessScript), { isFresh }), isFlooded: false };
   } catch (error) {
     if (!(error instanceof SwapError && error.code === 'history_too_long')) throw error;
     ctx.log.error(
       { swapId: swap.id, payment: swap.payment },
       'the HTLC script is flooded: the server does not list it',
     );
-    if (swap.state === 'FUNDED' && swap.payment === 'CANCELED') return undefined;
-    throw error;
+    const isRefunded = swap.state === 'FUNDED' || swap.state === 'REFUND_SEEN';
+    if (!isRefunded || swap.payment !== 'CANCELED') throw error;
+    return { history: await ownRefunds(ctx, swap), isFlooded: true };
   }
+}
+
+/** Our refunds of the swap that a server lists. */
+async function ownRefunds(ctx: EngineContext, swap: FundedSwap): Promise<readonly HistoryEntry[]> {
+  const found: HistoryEntry[] = [];
+  for (const own of swapTxs(ctx.store, swap.id, 'refund')) {
+    const payout = parseTransaction(own.raw).outs[0]?.script;
+    const history = payout === undefined ? [] : await ctx.chain.history(payout);
+    found.push(...history.filter((entry) => entry.txid === own.txid));
+  }
+  return found;
 }
 
 /**

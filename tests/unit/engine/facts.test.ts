@@ -230,7 +230,29 @@ describe('what one decision is made of', () => {
     }
     const unspent = { isSeen: true, confs: 0, spends: [undefined, undefined] };
     expect((await gatherFacts(ctx, fundedWith('CANCELED'))).htlc).toEqual(unspent);
-    expect((await gatherFacts(ctx, swapIn('REFUND_SEEN', { payment: 'CANCELED' }))).htlc).toBeUndefined();
+    expect((await gatherFacts(ctx, swapIn('CLAIM_SEEN', { payment: 'CANCELED' }))).htlc).toBeUndefined();
+  });
+  it('finds its refund although strangers flooded the script, by the script that it pays', async () => {
+    using temp = tempStore();
+    insertNew(temp.store);
+    const refund = spendOf([0, 1], [Buffer.alloc(72, 1)]);
+    const own = { swapId: swap.id, kind: 'refund', version: 1, txid: refund.id, raw: rawOf(refund.tx) } as const;
+    insertTx(temp.store, { ...own, feeSat: sat(1n), signedHeight: HEIGHT, walletInputs: [] }, unixSecs(START));
+    const payout = refund.tx.outs[0]?.script ?? Buffer.alloc(0);
+    const chain = chainOf({
+      tip: () => Promise.resolve(TIP),
+      history: (script) =>
+        payout.equals(script)
+          ? Promise.resolve([entry(txid('55'.repeat(32)), 0), entry(refund.id, HEIGHT - 1)])
+          : Promise.reject(new SwapError('history_too_long', 'too many')),
+      transaction: () => Promise.resolve(rawOf(refund.tx)),
+      proveInclusion: () => Promise.resolve(TIP.hash),
+    });
+    for (const at of [fundedWith('CANCELED'), swapIn('REFUND_SEEN', { payment: 'CANCELED' })]) {
+      const { htlc } = await gatherFacts(engineContext(temp, { chain }), at);
+      const seen = { kind: 'refund', txid: refund.id, confs: 2 };
+      expect(htlc).toEqual({ isSeen: true, confs: 0, spends: [seen, seen] });
+    }
   });
   it('does not hide a bug as "no answer"', async () => {
     using temp = tempStore();
