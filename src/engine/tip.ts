@@ -8,7 +8,7 @@ import type { EngineContext } from './context.js';
 const SECS_PER_BLOCK = 60;
 
 /** Why these tips must not decide about money, or undefined if they may. */
-export function tipProblem(ctx: EngineContext, tips: readonly Tip[]): string | undefined {
+function tipProblem(ctx: EngineContext, tips: readonly Tip[]): string | undefined {
   const last = findAcceptedTip(ctx.store);
   const lastAccepted = last === undefined ? undefined : { height: last.height, at: last.acceptedAt };
   const { network, serversNeeded } = ctx;
