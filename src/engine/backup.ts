@@ -4,7 +4,6 @@ import { isAbsolute, join } from 'node:path';
 
 import { errorChain, SwapError } from '../errors.js';
 import type { Logger } from '../log.js';
-import { openSqlite, readPragma } from '../sqlite.js';
 import type { Store } from '../store/db.js';
 import { loop } from './loop.js';
 import { renameSynced } from './syncedFile.js';
@@ -90,10 +89,6 @@ function writeCopy(store: Store, path: string): void {
   try {
     store.copyTo(draft);
     fsyncSync(file);
-    const copy = openSqlite(draft, { readonly: true });
-    const check = readPragma(copy, 'quick_check');
-    copy.close();
-    if (check !== 'ok') throw new Error(`expected an intact copy, found: ${String(check)}`);
     renameSynced(draft, path);
   } catch (error) {
     rmSync(draft, { force: true });

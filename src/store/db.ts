@@ -140,9 +140,15 @@ export class Store implements Disposable {
   /**
    * Writes a copy to a file that is missing or empty, as it is after the last commit; 1.5 ms a megabyte. Not SQLite's
    * backup calls: their object cannot be kept (docs/adr/0010).
+   *
+   * @throws Error if it cannot be written, or what was written is not intact.
    */
   copyTo(path: string): void {
     this.#prepare('VACUUM INTO ?').run(path);
+    const copy = openSqlite(path, { readonly: true });
+    const check = readPragma(copy, 'quick_check');
+    copy.close();
+    if (check !== 'ok') throw new Error(`expected an intact copy, found: ${String(check)}`);
   }
 
   [Symbol.dispose](): void {
