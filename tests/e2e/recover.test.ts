@@ -2,7 +2,7 @@
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import type { PurchaseRecord } from '../../src/buyer/record.js';
 import { openAdmin, type AdminClient, type RpcConnection } from '../../src/buyer/rpcClient.js';
@@ -22,18 +22,20 @@ import {
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
 
 let world: TestWorld;
-let buyer: TestBuyer;
+/** A new one each time: an old connection would wait longer and longer for a seller that was stopped for long. */
+let buyer: TestBuyer | undefined;
 let admin: RpcConnection<AdminClient>;
 
 beforeAll(async () => {
   world = await startTestWorld();
-  buyer = await openBuyer(world);
   const { swapd: seller } = world.file();
   admin = openAdmin({ address: seller.admin, token: readFileSync(seller.admin_token_file, 'utf8').trim() });
 });
+afterEach(() => {
+  buyer?.close();
+});
 afterAll(async () => {
   admin.close();
-  buyer.close();
   await world.close();
 });
 
@@ -68,16 +70,17 @@ async function mineSeen(): Promise<void> {
 /** Blocks until the refund of a swap opens, which is 60 after its funding was signed. */
 const mineToRefundHeight = (): Promise<void> => world.mine(60);
 
-type Bought = { readonly record: PurchaseRecord; readonly id: string };
+type Bought = { readonly buyer: TestBuyer; readonly record: PurchaseRecord; readonly id: string };
 
 /** A swap whose funding is in a block and checked. */
 async function bought(): Promise<Bought> {
+  buyer = await openBuyer(world);
   const created = await driveTo(buyer, await startTestPurchase(world, buyer), 'created');
   if (created.progress.step !== 'created') throw new Error(`purchase is ${created.progress.step}`);
   const id = created.progress.swapId;
   await somethingSent('the funding');
   await world.mine(1);
-  return { record: await driveTo(buyer, created, 'paying'), id };
+  return { buyer, record: await driveTo(buyer, created, 'paying'), id };
 }
 
 const paymentOf = (id: string): unknown =>
@@ -148,12 +151,12 @@ describe('the database is gone', () => {
   });
 
   it('a held payment is canceled and not taken, and its asset is refunded', async () => {
-    const { record, id } = await bought();
+    const { buyer: payer, record, id } = await bought();
     await stop();
     dropDatabase(world);
     const { progress } = record;
     if (progress.step !== 'paying') throw new Error(`purchase is ${progress.step}`);
-    const paying = driveTo(buyer, record, 'paid').catch(() => undefined); // it ends unpaid
+    const paying = driveTo(payer, record, 'paid').catch(() => undefined); // it ends unpaid
     const node = openSellerNode(world);
     const hash = paymentHash(progress.htlc.paymentHash);
     const reported = (state: string): Promise<unknown> =>
@@ -171,8 +174,8 @@ describe('the database is gone', () => {
   });
 
   it('the asset of a settled payment is never refunded: it is left to its buyer', async () => {
-    const { record, id } = await bought();
-    await driveTo(buyer, record, 'paid');
+    const { buyer: payer, record, id } = await bought();
+    await driveTo(payer, record, 'paid');
     await stop();
     dropDatabase(world);
     await mineToRefundHeight();
