@@ -3,7 +3,7 @@ import type { UnixSecs } from '../core/units.js';
 import type { Store } from './db.js';
 
 /** Where a sign was found: the generation counter, a recovery bundle, a spent coin, an invoice of the node. */
-export type FindingKind = 'generation' | 'bundle' | 'spend' | 'invoice';
+type FindingKind = 'generation' | 'bundle' | 'spend' | 'invoice';
 
 export type Finding = {
   readonly kind: FindingKind;
