@@ -97,6 +97,7 @@ describe('a signed funding', () => {
   });
   it('is broadcast again when a reorganisation lost it', () => {
     expect(dutyOf(fundedWith('OPEN'), { htlc: HTLCS.unseen })).toBe('broadcast_funding');
+    expect(dutyOf(fundedWith('OPEN'), { htlc: HTLCS.unseen, isFenced: true })).toBe('wait');
   });
 });
 
