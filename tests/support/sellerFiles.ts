@@ -1,7 +1,6 @@
 /** The files of a world's seller while it is stopped, and its programs run by the test itself. */
 import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -77,7 +76,7 @@ export type Kept = {
 };
 
 export function keepFiles(world: TestWorld): Kept {
-  const copy = mkdtempSync(join(tmpdir(), 'swap-kept-'));
+  const copy = mkdtempSync(join(world.dir, 'kept-'));
   const { database } = world.file().swapd;
   const filesOf = (dir: string): string[] =>
     readdirSync(dir).filter((name) => name.startsWith(basename(database)) && !name.endsWith('.lock'));
