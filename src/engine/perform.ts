@@ -3,7 +3,7 @@ import { decodeInvoice } from '../core/invoice.js';
 import type { Duty } from '../core/facts.js';
 import { LIQUID_NETWORKS } from '../core/network.js';
 import { isFunded, type FundedSwap, type Swap, type SwapEvent } from '../core/swap.js';
-import { PROFILES } from '../core/timelock.js';
+import { MAX_NODE_CLOCK_SKEW_SECS, PROFILES } from '../core/timelock.js';
 import type { Txid, UnixSecs } from '../core/units.js';
 import { errorChain, SwapError } from '../errors.js';
 import type { HoldInvoice } from '../lightning/node.js';
@@ -149,6 +149,12 @@ function checkInvoice(ctx: EngineContext, swap: Swap, bolt11: string): { expires
       ['expiry', invoiceExpirySecs.toString(), (decoded.expiresAt - decoded.createdAt).toString()],
       ['final CLTV', FINAL_CLTV_DELTA.toString(), decoded.minFinalCltvDelta.toString()],
     ];
+    const skew = clockSkew(ctx, swap, decoded.createdAt);
+    if (skew > MAX_NODE_CLOCK_SKEW_SECS) {
+      return {
+        problem: `invoice: expected the node's clock within ${MAX_NODE_CLOCK_SKEW_SECS} s of ours, found ${skew} s`,
+      };
+    }
     const wrong = facts.find(([, expected, found]) => expected !== found);
     if (wrong === undefined) return { expiresAt: decoded.expiresAt };
     return { problem: `invoice: expected ${wrong[0]} ${wrong[1]}, found ${wrong[2]}` };
@@ -156,6 +162,10 @@ function checkInvoice(ctx: EngineContext, swap: Swap, bolt11: string): { expires
     return { problem: errorChain(error) };
   }
 }
+
+/** Seconds by which the invoice was made before the swap or will be made in the future: only another clock can do that. */
+const clockSkew = (ctx: EngineContext, swap: Swap, madeAt: UnixSecs): number =>
+  Math.max(swap.createdAt - madeAt, madeAt - ctx.now(), 0);
 
 async function broadcast(ctx: EngineContext, swap: Swap, kind: TxKind): Promise<void> {
   const tx = findSwapTx(ctx.store, swap.id, kind);

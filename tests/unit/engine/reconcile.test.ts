@@ -230,10 +230,10 @@ describe('the invoice', () => {
     [FIELD.features, [16, 8, 0]],
   ];
   /** 50 000 sat, or what the prefix says. */
-  const invoice = (options: { fields?: Field[]; prefix?: string; node?: string } = {}): string =>
+  const invoice = (options: { fields?: Field[]; prefix?: string; node?: string; createdAt?: number } = {}): string =>
     rawInvoice({
       prefix: options.prefix ?? 'lnbcrt500u',
-      createdAt: NOW,
+      createdAt: options.createdAt ?? NOW,
       fields: options.fields ?? fields(),
       privateKey: keyOf(options.node ?? 'node').privateKey,
     });
@@ -269,12 +269,18 @@ describe('the invoice', () => {
     ['another node', invoice({ node: 'stranger' })],
     ['another final CLTV', invoice({ fields: fields({ cltv: 80 }) })],
     ['another expiry', invoice({ fields: fields({ expiry: 601 }) })],
+    ['a clock 31 s ahead', invoice({ createdAt: NOW + 31 })],
+    ['a clock from before the swap', invoice({ createdAt: START - 31 })],
     ['no invoice at all', 'lnbcrt500u1'],
   ])('with %s is canceled, never stored, and alarms', async (_name, bolt11) => {
     await createWith(bolt11);
     expect(stored()).toMatchObject({ state: 'INTENT', payment: 'CANCELING', reason: 'the node made a wrong invoice' });
     expect(calls).toEqual(['cancel']);
     expect(findPause(temp.store)).toContain('alarm');
+  });
+  it.each([NOW + 30, START - 30])('of a node whose clock is 30 s off is taken', async (createdAt) => {
+    await createWith(invoice({ createdAt }));
+    expect(stored()).toMatchObject({ state: 'INVOICED', payment: 'OPEN' });
   });
   it('of a hash that the node uses for something else ends the swap', async () => {
     const createHoldInvoice = (): Promise<never> => Promise.reject(new SwapError('payment_hash_reused', 'in use'));
