@@ -1,4 +1,6 @@
 /** Turns changes of the Liquid chain into reconciles. Reports facts and decides nothing about swaps. */
+import { setTimeout as delay } from 'node:timers/promises';
+
 import { errorChain, SwapError } from '../errors.js';
 import type { EngineContext } from './context.js';
 import { compareWithChain } from './fence.js';
@@ -10,6 +12,8 @@ import { acceptTip, judgedTip, tooFast } from './tip.js';
 
 /** Even if nobody announces anything everything is asked again this often. */
 const THOROUGH_MS = 60_000;
+/** A call that hangs for one swap keeps the others from the next look no longer than this. */
+const MAX_WAIT_MS = 2_000;
 const lastThorough = new WeakMap<EngineContext, number>();
 
 /** One look at the chain: tip rule, reorganisations, wallet, own transactions, then every open swap. */
@@ -27,7 +31,8 @@ export async function sweepChain(ctx: EngineContext, reconciler: Reconciler): Pr
     ctx.log.warn({ cause: errorChain(error) }, 'chain sweep failed');
   }
   try {
-    await reconciler.reconcileAll({ isThorough: isThoroughDue(ctx) });
+    const passes = reconciler.reconcileAll({ isThorough: isThoroughDue(ctx) });
+    await Promise.race([passes, delay(MAX_WAIT_MS, undefined, { ref: false })]);
   } catch (error) {
     ctx.log.error({ cause: errorChain(error) }, 'open swaps could not be read');
   }

@@ -3,6 +3,7 @@ import { swapIdOfHash } from '../store/swaps.js';
 import { errorChain } from '../errors.js';
 import type { EngineContext } from './context.js';
 import { compareWithNode } from './fence.js';
+import { inBackground } from './loop.js';
 import type { Reconciler } from './reconcile.js';
 
 /** Looks the node up and remembers whether it can be used. */
@@ -17,12 +18,15 @@ export async function checkNode(ctx: EngineContext): Promise<void> {
   }
 }
 
-/** One stream of hints until it breaks. After every reconnect all swaps are looked at, because hints were missed. */
+/**
+ * One stream of hints until it breaks. At every reconnect all swaps are looked at, because hints were missed. Nothing is
+ * waited for here: a call that hangs for one swap must not keep the hints from the others.
+ */
 export async function followInvoices(ctx: EngineContext, reconciler: Reconciler, signal: AbortSignal): Promise<void> {
   await checkNode(ctx);
-  await reconciler.reconcileAll();
+  inBackground(ctx.log, 'reconcile', reconciler.reconcileAll());
   for await (const hash of ctx.lightning.watchInvoices(signal)) {
     const id = swapIdOfHash(ctx.store, hash);
-    if (id !== undefined) await reconciler.reconcile(id);
+    if (id !== undefined) inBackground(ctx.log, 'reconcile', reconciler.reconcile(id));
   }
 }

@@ -16,7 +16,7 @@ export function inBackground(log: Logger, name: string, work: Promise<unknown>):
 
 /**
  * Runs `round` again and again until the signal aborts. A round that ends waits `pauseMs`; one that throws waits longer
- * each time, up to 10 s.
+ * each time, up to 10 s, unless it had worked for longer than that.
  */
 export async function loop(options: {
   readonly name: string;
@@ -29,11 +29,12 @@ export async function loop(options: {
   let failures = 0;
   while (!signal.aborted) {
     let waitMs = pauseMs;
+    const startedAt = performance.now();
     try {
       await round();
       failures = 0;
     } catch (error) {
-      failures += 1;
+      failures = performance.now() - startedAt > MAX_BACKOFF_MS ? 1 : failures + 1;
       waitMs = Math.min(MAX_BACKOFF_MS, MIN_BACKOFF_MS * 2 ** failures) * (0.5 + Math.random() / 2);
       log.warn({ loop: name, failures, cause: errorChain(error) }, 'loop round failed');
     }

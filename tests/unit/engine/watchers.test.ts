@@ -20,7 +20,7 @@ import type { ChainChange, Tip } from '../../../src/liquid/chain.js';
 import { findAcceptedTip } from '../../../src/store/meta.js';
 import { insertTx, pendingTxs } from '../../../src/store/txs.js';
 import { FUNDING, intent, START } from '../../support/swapFixtures.js';
-import { insertNew, tempStore, type TempStore } from '../../support/tempStore.js';
+import { insertNew, nthIntent, tempStore, type TempStore } from '../../support/tempStore.js';
 import { keyOf } from '../core/zkp.js';
 import { chainOf, engineContext, nodeOf, TIP, walletOf } from './testContext.js';
 import { Transaction } from 'liquidjs-lib';
@@ -86,9 +86,7 @@ describe('a look at the chain', () => {
     expect(ctx.health.degradedReason).toContain('one block a minute');
     expect(findAcceptedTip(temp.store)?.height).toBe(3_000_000);
     const stale = mainTip(3_000_001, { time: unixSecs(NOW - 601) });
-    expect(
-      (await sweep({ network, chain: mainChain(() => stale) })).health.degradedReason,
-    ).toContain('601 s');
+    expect((await sweep({ network, chain: mainChain(() => stale) })).health.degradedReason).toContain('601 s');
   });
   it('is good again with the next good tip', async () => {
     let tip = mainTip(3_000_000, { time: unixSecs(NOW - 700) });
@@ -98,6 +96,10 @@ describe('a look at the chain', () => {
     tip = mainTip(3_000_000);
     await sweepChain(ctx, reconciler);
     expect(ctx.health.degradedReason).toBeUndefined();
+  });
+  it('comes to its end although a call hangs for a swap, so that the next one is not late', async () => {
+    const hanging: Reconciler = { ...reconciler, reconcileAll: () => new Promise(() => undefined) };
+    await sweepChain(engineContext(temp, { chain: chainAtTip() }), hanging);
   });
   it('is degraded while the server is away, and the swaps are driven all the same', async () => {
     const ctx = await sweep({});
@@ -221,5 +223,24 @@ describe('the Lightning node', () => {
     const lightning = nodeOf({ getInfo: () => Promise.resolve(info), watchInvoices: () => hints() });
     await followInvoices(engineContext(temp, { lightning }), reconciler, new AbortController().signal);
     expect(driven).toEqual(['all', intent.id]);
+  });
+  it('gives the hint of a swap although a call hangs for another', async () => {
+    const hung = insertNew(temp.store);
+    const other = insertNew(temp.store, nthIntent(2));
+    async function* hints(): AsyncGenerator<PaymentHash> {
+      yield await Promise.resolve(hung.paymentHash);
+      yield other.paymentHash;
+    }
+    const lightning = nodeOf({ getInfo: () => Promise.resolve(info), watchInvoices: () => hints() });
+    const hanging: Reconciler = {
+      ...reconciler,
+      reconcile: (id) => {
+        driven.push(id);
+        return id === hung.id ? new Promise(() => undefined) : Promise.resolve();
+      },
+      reconcileAll: () => new Promise(() => undefined),
+    };
+    await followInvoices(engineContext(temp, { lightning }), hanging, new AbortController().signal);
+    expect(driven).toEqual([hung.id, other.id]);
   });
 });
