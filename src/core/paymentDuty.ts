@@ -71,8 +71,9 @@ export function paymentDuty(swap: Swap, facts: Facts): Duty | undefined {
 
 function openDuty(swap: Swap, facts: Facts): Duty | undefined {
   if (facts.invoice === undefined) {
-    // It may be HELD by now: without an answer only what ends a held payment, too, is decided.
-    const reason = isFunded(swap) ? whyHopeless(swap, facts) : undefined;
+    // It may be HELD by now: without an answer only what ends a held payment, too, is decided, and nothing from a
+    // database that may be old: it could not tell a payment that was settled since.
+    const reason = isFunded(swap) && !facts.isFenced && !swap.isRestored ? whyHopeless(swap, facts) : undefined;
     return reason === undefined ? undefined : record({ kind: 'cancel_decided', reason });
   }
   const reason = whyCancelOpen(swap, facts);

@@ -72,13 +72,21 @@ const reportOwn = (own: OwnTx, tip: BlockHeight | undefined): OwnTxReport => ({
 const isStuckSince = (signedHeight: number, tip: BlockHeight): boolean =>
   tip - signedHeight >= BUMP_AFTER_BLOCKS || signedHeight - tip > MAX_REORG_BLOCKS;
 
-/** The newest self-spend of the funding's coins, if one was signed. */
+/** The newest self-spend of the funding's coins, if one was signed. An older one in a block ends the race as well. */
 async function reportAbort(ctx: EngineContext, swap: Swap, tip: BlockHeight | undefined): Promise<Facts['abort']> {
-  const own = findSwapTx(ctx.store, swap.id, 'abort');
-  const script = own === undefined ? undefined : parseTransaction(own.raw).outs[0]?.script;
-  if (own === undefined || script === undefined) return undefined;
-  const history = await ctx.chain.history(script);
-  return { ...reportOwn(own, tip), isSeen: history.some((entry) => entry.txid === own.txid) };
+  const [newest, ...older] = swapTxs(ctx.store, swap.id, 'abort').filter((own) => !own.isConflicted);
+  if (newest === undefined) return undefined;
+  const [seen, ...rest] = await Promise.all([newest, ...older].map((own) => ownEntry(ctx, own)));
+  const isInBlock = [seen, ...rest].some((entry) => entry !== undefined && entry.height > 0);
+  const own = reportOwn(newest, tip);
+  return { ...own, isStuck: own.isStuck && !isInBlock, isSeen: isInBlock || seen !== undefined };
+}
+
+/** How the servers list a transaction of ours that pays its first output to the wallet. */
+async function ownEntry(ctx: EngineContext, own: OwnTx): Promise<HistoryEntry | undefined> {
+  const script = parseTransaction(own.raw).outs[0]?.script;
+  const history = script === undefined ? [] : await ctx.chain.history(script);
+  return history.find((entry) => entry.txid === own.txid);
 }
 
 async function answer<T>(ctx: EngineContext, what: string, ask: () => Promise<T>): Promise<T | undefined> {

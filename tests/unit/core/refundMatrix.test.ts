@@ -31,7 +31,7 @@ const AT_T: Table = {
 /** FENCED, or accepted after that: only what the node itself reports as CANCELED is finally unpaid. */
 const AT_T_IN_AN_OLDER_COPY: Table = {
   ...AT_T,
-  OPEN: [CANCEL, `payment_held, ${CANCEL}`, PAID, `${GONE}, ${REFUND}`, CANCEL, CANCEL],
+  OPEN: [CANCEL, `payment_held, ${CANCEL}`, PAID, `${GONE}, ${REFUND}`, CANCEL, ''],
   HELD: [CANCEL, CANCEL, PAID, `${GONE}, ${REFUND}`, CANCEL, CANCEL],
   CANCELING: ['cancel', 'cancel', PAID, `${GONE}, ${REFUND}`, 'cancel', 'cancel'],
   CANCELED: ['cancel', 'cancel', PAID, REFUND, '', ''],
