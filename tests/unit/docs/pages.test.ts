@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
 import { CHECK_CODES } from '../../../src/buyer/check.js';
+import { PAYMENT_MOVES, SWAP_STATES } from '../../../src/core/swap.js';
 import { PROFILES, requiredRefundDelta, worstCaseMinutes } from '../../../src/core/timelock.js';
 import { STATUS_OF_CODE } from '../../../src/rpc/status.js';
 
@@ -42,6 +43,11 @@ describe('the pages', () => {
     const codes = firstCells(page('docs/architecture.md')).filter((word) => Object.hasOwn(STATUS_OF_CODE, word));
     const expected = Object.keys(STATUS_OF_CODE).filter((code) => code !== 'bad_config'); // never sent to a caller
     expect(codes.sort()).toEqual(expected.sort());
+  });
+
+  it('tell the operator what every state of a swap means', () => {
+    const words = firstCells(page('docs/operations.md'));
+    for (const state of [...SWAP_STATES, ...Object.keys(PAYMENT_MOVES)]) expect(words).toContain(state);
   });
 
   it('give the numbers of the timelocks as the code has them', () => {
