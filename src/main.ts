@@ -30,6 +30,8 @@ import { openStore, readConfig, wire, type Options } from './wire.js';
 const VERSION = readVersion();
 const SWEEP_PAUSE_MS = 10_000;
 const DRAIN_MS = 5_000;
+/** Longest time that a timer takes. */
+const FOREVER_MS = 2_147_483_647;
 const FIRST_LOOK_MS = 10_000;
 
 function readVersion(): string {
@@ -200,9 +202,14 @@ async function run(options: Options): Promise<void> {
   const admin = await listen(operator, config.admin.listen, ServerCredentials.createInsecure());
   process.stdout.write(`${JSON.stringify({ ready: true, grpc, admin })}\n`);
   log.info({ grpc, admin, network: checked.network, version: VERSION }, 'ready');
-  await loops;
+  await Promise.race([loops, pauseUntil(FOREVER_MS, [stop.signal])]);
   await Promise.all([drain(buyers, DRAIN_MS), drain(operator, DRAIN_MS)]);
-  await reconciler.idle();
+  // A server that is silent must not keep the daemon: whatever is under way may be done again after the next start.
+  const done = new AbortController();
+  const ending = Promise.all([loops, reconciler.idle()]).finally(() => {
+    done.abort();
+  });
+  await Promise.race([ending, pauseUntil(DRAIN_MS, [done.signal])]);
   close();
   log.info('stopped');
 }
