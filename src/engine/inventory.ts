@@ -1,10 +1,10 @@
 /** What the wallet may spend now, and what of it is still free to be sold. */
-import { outpointKey, type AssetId, type BlockHeight } from '../core/units.js';
+import { blockHeight, outpointKey, type AssetId, type BlockHeight } from '../core/units.js';
 import { confirmations } from '../liquid/chain.js';
 import type { Coin } from '../liquid/wallet.js';
 import { countInflight } from '../store/quotas.js';
 import { tiedUp } from '../store/swaps.js';
-import { reservedCoins } from '../store/txs.js';
+import { isOwnTx, reservedCoins } from '../store/txs.js';
 import type { EngineContext } from './context.js';
 import { ownChangeRule } from './ownChange.js';
 
@@ -20,6 +20,16 @@ export function spendableCoins(ctx: EngineContext, tip: BlockHeight): Coin[] {
     const confs = confirmations(coin.height, tip);
     return confs >= DEPOSIT_CONFS || isSafe(coin.outpoint.txid, confs > 0);
   });
+}
+
+/**
+ * A deposit is worth something only in a block: a server alone could make the whole transaction up. Our own are known by
+ * their bytes.
+ *
+ * @throws SwapError `chain_unavailable` if there is no proof.
+ */
+export async function requireProven(ctx: EngineContext, { outpoint, height }: Coin): Promise<void> {
+  if (!isOwnTx(ctx.store, outpoint.txid)) await ctx.chain.proveInclusion(outpoint.txid, blockHeight(height));
 }
 
 /** Inventory of one asset, smallest units. */

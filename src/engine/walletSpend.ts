@@ -4,7 +4,7 @@ import { fullVsize, feeFor, parseTransaction, rawOf, SEQUENCE_REPLACEABLE, txidO
 import type { BlockHeight, Outpoint, Sat, SatPerKvb, Txid } from '../core/units.js';
 import { SwapError } from '../errors.js';
 import type { EngineContext } from './context.js';
-import { spendableCoins } from './inventory.js';
+import { requireProven, spendableCoins } from './inventory.js';
 
 /** A signed transaction of the wallet that nobody has seen yet. */
 export type SignedSpend = {
@@ -42,6 +42,7 @@ export async function signSpend(
     feeRate,
     nextChange: () => ctx.wallet.changeKey(),
   });
+  await Promise.all(plan.coins.map((coin) => requireProven(ctx, coin)));
   const inputs = plan.coins.map((coin) => ({ ...coin, sequence: SEQUENCE_REPLACEABLE }));
   const tx = parseTransaction(await ctx.blind({ inputs, outputs: plan.outputs, locktime: 0 }));
   ctx.wallet.sign(tx, plan.coins);

@@ -29,6 +29,7 @@ import type { EngineContext } from '../../../src/engine/context.js';
 import { fund } from '../../../src/engine/fund.js';
 import { signRefund } from '../../../src/engine/refund.js';
 import { withdraw } from '../../../src/engine/withdraw.js';
+import { SwapError } from '../../../src/errors.js';
 import type { BroadcastOutcome } from '../../../src/liquid/chain.js';
 import type { Coin, LiquidWallet } from '../../../src/liquid/wallet.js';
 import { findSwap, moveSwap } from '../../../src/store/swaps.js';
@@ -97,6 +98,7 @@ function useCoins(coins: readonly Coin[]): void {
   };
   const chain = chainOf({
     tip: () => Promise.resolve(TIP),
+    proveInclusion: () => Promise.resolve(TIP.hash), // every deposit is in a block
     feeRate: () => Promise.resolve(satPerKvb(feeRate)),
     broadcast: (raw) => {
       sent.push(Buffer.from(raw));
@@ -162,6 +164,13 @@ describe('the funding', () => {
     });
     expect(new Set(spent).size).toBe(spent.length);
     expect(reservedCoins(temp.store).size).toBe(4);
+  });
+  it('never spends a deposit that no block is proven to have: the server may have made it up', async () => {
+    const noProof = (): Promise<never> => Promise.reject(new SwapError('chain_unavailable', 'no proof'));
+    ctx = { ...ctx, chain: { ...ctx.chain, proveInclusion: noProof } };
+    const swap = invoiced(1);
+    await expect(fund(ctx, swap)).rejects.toMatchObject({ code: 'chain_unavailable' });
+    expect([stored(swap), reservedCoins(temp.store).size]).toEqual([swap, 0]);
   });
   it('waits when the coins are gone, and leaves nothing behind', async () => {
     await funded(1);

@@ -73,6 +73,7 @@ function contextWith(coins: readonly Coin[], over: Partial<EngineContext> = {}):
   };
   const chain = chainOf({
     tip: () => Promise.resolve(TIP),
+    proveInclusion: () => Promise.resolve(TIP.hash), // every deposit is in a block
     feeRate: () => Promise.resolve(satPerKvb(100n)),
     broadcast: (raw) => {
       sent.push(hex(raw));
