@@ -76,6 +76,8 @@ export class WalletScan {
   readonly #firstUnused: [number, number] = [0, 0];
   readonly #watched: [number, number] = [0, 0];
   #refreshedAt = Number.NEGATIVE_INFINITY;
+  /** Every script is being asked about. A reconnect begins another round only after it: or it would never end. */
+  #isRound = false;
   #version = 0;
 
   constructor(options: { readonly chain: LiquidChain; readonly keys: KeyRing; readonly log: Logger }) {
@@ -108,17 +110,14 @@ export class WalletScan {
    */
   async refresh(): Promise<boolean> {
     const startedAt = performance.now();
-    const isComplete = startedAt - this.#refreshedAt >= REFRESH_MS;
-    if (isComplete) {
+    if (!this.#isRound && startedAt - this.#refreshedAt >= REFRESH_MS) {
       for (const script of this.#histories.keys()) this.#stale.add(script);
       this.#refreshedAt = startedAt;
+      this.#isRound = true;
     }
-    try {
-      await this.#readAll();
-    } catch (error) {
-      if (isComplete) this.#refreshedAt = Number.NEGATIVE_INFINITY;
-      throw error;
-    }
+    await this.#readAll();
+    const isComplete = this.#isRound;
+    this.#isRound = false;
     return isComplete;
   }
 

@@ -15,7 +15,7 @@ import { connectElectrum } from '../../../src/liquid/electrum.js';
 import { scripthash } from '../../../src/liquid/electrumAnswers.js';
 import { openWallet, type CachedOutput, type LiquidWallet, type OutputCache } from '../../../src/liquid/wallet.js';
 import { createLogger } from '../../../src/log.js';
-import { ServerFault, startHostileElectrum, type HostileElectrum } from '../../support/hostileElectrum.js';
+import { ServerFault, SILENCE, startHostileElectrum, type HostileElectrum } from '../../support/hostileElectrum.js';
 
 const load = createRequire(import.meta.url)('@vulpemventures/secp256k1-zkp') as { default: () => Promise<Zkp> };
 const log = createLogger('test', 'silent');
@@ -209,6 +209,25 @@ describe('a further sync', () => {
     await isBack;
     await wallet.sync();
     expect(requestsFor('blockchain.scripthash.get_history')).toBe(80);
+  });
+
+  it('goes on where a lost connection ended it: connections that never last are enough', async () => {
+    const wallet = open();
+    const honest = server.methods.get('blockchain.scripthash.get_history');
+    let left = 25;
+    server.methods.set('blockchain.scripthash.get_history', (params, connection) => {
+      left -= 1;
+      if (left > 0) return honest?.(params, connection) ?? [];
+      left = 25;
+      connection.socket.destroy();
+      return SILENCE;
+    });
+    const syncs = async (): Promise<boolean> =>
+      await wallet.sync().then(
+        () => true,
+        () => false,
+      );
+    for (let tries = 0; !(await syncs()); tries += 1) expect(tries).toBeLessThan(10);
   });
 
   it('that fails leaves the coins as they were and is made up for by the next', async () => {
