@@ -7,11 +7,12 @@ import { BUMP_AFTER_BLOCKS, FINAL_CONFS, MAX_REORG_BLOCKS } from '../core/timelo
 import { parseTransaction } from '../core/tx.js';
 import { blockHeight, displayHex, outpointKey, type BlockHeight, type Txid } from '../core/units.js';
 import { errorChain, SwapError } from '../errors.js';
-import { confirmations, type HistoryEntry } from '../liquid/chain.js';
+import { confirmations, type HistoryEntry, type UnspentEntry } from '../liquid/chain.js';
 import { findPause } from '../store/meta.js';
 import { findSwapTx, isFundingConflicted, isSwapTx, swapTxs, type OwnTx } from '../store/txs.js';
 import type { EngineContext } from './context.js';
 import { isFencedFor } from './fence.js';
+import { ownEntry, ownFunding, ownRefunds } from './ownEntry.js';
 import { judgedTip } from './tip.js';
 
 /**
@@ -51,7 +52,9 @@ export async function gatherFacts(
     abort,
     refund: refund === undefined ? undefined : reportOwn(refund, judged?.depthHeight),
     isPaused: findPause(ctx.store) !== undefined,
-    isDegraded: [ctx.health.degradedReason, judged?.problem, after?.problem].some((each) => each !== undefined),
+    isDegraded:
+      (isDecisive && after === undefined) ||
+      [ctx.health.degradedReason, judged?.problem, after?.problem].some((each) => each !== undefined),
     isReadOnly: ctx.store.isReadOnly,
     isFenced: isFencedFor(ctx, swap),
   };
@@ -76,17 +79,11 @@ const isStuckSince = (signedHeight: number, tip: BlockHeight): boolean =>
 async function reportAbort(ctx: EngineContext, swap: Swap, tip: BlockHeight | undefined): Promise<Facts['abort']> {
   const [newest, ...older] = swapTxs(ctx.store, swap.id, 'abort').filter((own) => !own.isConflicted);
   if (newest === undefined) return undefined;
-  const [seen, ...rest] = await Promise.all([newest, ...older].map((own) => ownEntry(ctx, own)));
+  const entries = [newest, ...older].map((own) => ownEntry(ctx, own, parseTransaction(own.raw).outs[0]?.script));
+  const [seen, ...rest] = await Promise.all(entries);
   const isInBlock = [seen, ...rest].some((entry) => entry !== undefined && entry.height > 0);
   const own = reportOwn(newest, tip);
   return { ...own, isStuck: own.isStuck && !isInBlock, isSeen: isInBlock || seen !== undefined };
-}
-
-/** How the servers list a transaction of ours that pays its first output to the wallet. */
-async function ownEntry(ctx: EngineContext, own: OwnTx): Promise<HistoryEntry | undefined> {
-  const script = parseTransaction(own.raw).outs[0]?.script;
-  const history = script === undefined ? [] : await ctx.chain.history(script);
-  return history.find((entry) => entry.txid === own.txid);
 }
 
 async function answer<T>(ctx: EngineContext, what: string, ask: () => Promise<T>): Promise<T | undefined> {
@@ -143,8 +140,8 @@ export async function reportHtlc(
 
 /**
  * The transactions at the HTLC's script. Anyone can flood a script until servers refuse to list it. A swap that is finally
- * unpaid is then refunded all the same: S never left this process, so nobody else can have spent it, and our own refunds
- * are found by the scripts that they pay.
+ * unpaid is then given up or refunded all the same: S never left this process, so nobody else can have spent it, our
+ * funding is found by the coins that it spends, and our refunds by the scripts that they pay.
  */
 async function htlcHistory(
   ctx: EngineContext,
@@ -159,21 +156,18 @@ async function htlcHistory(
       { swapId: swap.id, payment: swap.payment },
       'the HTLC script is flooded: the server does not list it',
     );
-    const isRefunded = swap.state === 'FUNDED' || swap.state === 'REFUND_SEEN';
-    if (!isRefunded || swap.payment !== 'CANCELED') throw error;
-    return { history: await ownRefunds(ctx, swap), isFlooded: true };
+    if (swap.payment !== 'CANCELED') throw error;
+    switch (swap.state) {
+      case 'FUNDING_SIGNED':
+      case 'ABORTING':
+        return { history: await ownFunding(ctx, swap), isFlooded: false };
+      case 'FUNDED':
+      case 'REFUND_SEEN':
+        return { history: await ownRefunds(ctx, swap), isFlooded: true };
+      default:
+        throw error;
+    }
   }
-}
-
-/** Our refunds of the swap that a server lists. */
-async function ownRefunds(ctx: EngineContext, swap: FundedSwap): Promise<readonly HistoryEntry[]> {
-  const found: HistoryEntry[] = [];
-  for (const own of swapTxs(ctx.store, swap.id, 'refund')) {
-    const payout = parseTransaction(own.raw).outs[0]?.script;
-    const history = payout === undefined ? [] : await ctx.chain.history(payout);
-    found.push(...history.filter((entry) => entry.txid === own.txid));
-  }
-  return found;
 }
 
 /**
@@ -186,13 +180,24 @@ async function requirePresence(
   spends: readonly (SpendReport | undefined)[],
 ): Promise<void> {
   if (spends.every((spend) => spend !== undefined)) return;
-  const unspent = await ctx.chain.unspent(p2wshScriptPubKey(swap.witnessScript));
+  const unspent = await unspentAt(ctx, swap);
+  if (unspent === undefined) return;
   const present = new Set(unspent.map((entry) => outpointKey(entry.outpoint)));
   swap.outpoints.forEach(({ outpoint }, i) => {
     if (spends[i] !== undefined || present.has(outpointKey(outpoint))) return;
     const key = outpointKey(outpoint);
     throw new SwapError('chain_unavailable', `server shows ${key} neither as unspent nor with its spend`);
   });
+}
+
+/** Undefined if there are more than the server lists: anyone can pay the script, and the history has said it all. */
+async function unspentAt(ctx: EngineContext, swap: FundedSwap): Promise<readonly UnspentEntry[] | undefined> {
+  try {
+    return await ctx.chain.unspent(p2wshScriptPubKey(swap.witnessScript));
+  } catch (error) {
+    if (error instanceof SwapError && error.code === 'history_too_long') return undefined;
+    throw error;
+  }
 }
 
 const MAX_STRANGERS = 100_000;

@@ -14,6 +14,7 @@ import { isConflictedTx, markTxConflicted, markTxFinal, pendingTxs, type OwnTx }
 import type { EngineContext } from './context.js';
 import { failpointsAroundCall, failpointsAroundCommit } from './failpoint.js';
 import { fenceReason } from './fence.js';
+import { ownEntry } from './ownEntry.js';
 
 /**
  * One look at every transaction that is still open. Open swaps see to theirs; what belongs to none (withdrawals, splits,
@@ -41,9 +42,7 @@ async function follow(
   own: OwnTx,
   { swap, tip }: { readonly swap: Swap | undefined; readonly tip: BlockHeight },
 ): Promise<'unseen' | undefined> {
-  const script = scriptToWatch(ctx, own, swap);
-  const history = script === undefined ? [] : await ctx.chain.history(script);
-  const seen = history.find((entry) => entry.txid === own.txid);
+  const seen = await ownEntry(ctx, own, scriptToWatch(ctx, own, swap));
   if (seen !== undefined) {
     if (confirmations(seen.height, tip) < FINAL_CONFS) return undefined;
     await ctx.chain.proveInclusion(own.txid, blockHeight(seen.height));

@@ -185,4 +185,4 @@ export const isMissingTransaction = (error: unknown): boolean =>
 export const isHistoryTooLong = (error: unknown): boolean =>
   error instanceof ElectrumError &&
   error.kind === 'server' &&
-  /too many history|history too large/i.test(error.message);
+  /too many history|history too large|too many unspent/i.test(error.message);

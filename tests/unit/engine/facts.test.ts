@@ -259,6 +259,14 @@ describe('what one decision is made of', () => {
     const lightning = nodeOf({ lookupInvoice: () => Promise.reject(new TypeError('bug')) });
     await expect(gatherFacts(engineContext(temp, { lightning }), swap)).rejects.toThrow('bug');
   });
+  it('does not take a payment after all servers went while they were asked', async () => {
+    using temp = tempStore();
+    let looks = 0;
+    const tips = () => (looks++ === 0 ? Promise.resolve([TIP]) : chainOf().tips());
+    const chain = chainOf({ tips, history: () => Promise.resolve([funded]) });
+    expect(await gatherFacts(engineContext(temp, { chain }), fundedWith('HELD'))).toMatchObject({ isDegraded: true });
+    expect(looks).toBe(2);
+  });
   it('knows the modes', async () => {
     using temp = tempStore();
     savePause(temp.store, 'x');

@@ -169,6 +169,8 @@ describe("errors that have a meaning, by the server's words", () => {
     expect(isMissingTransaction(new ElectrumError('closed', 'missing transaction'))).toBe(false);
     expect(isMissingTransaction(new Error('missing transaction'))).toBe(false);
     expect(isHistoryTooLong(new ElectrumError('server', 'Too many history entries'))).toBe(true);
+    const outputs = 'Too many unspent transaction outputs (>500). Contact support to raise limits.';
+    expect(isHistoryTooLong(new ElectrumError('server', outputs))).toBe(true);
     expect(isHistoryTooLong(new ElectrumError('lie', 'Too many history entries'))).toBe(false);
   });
 });
