@@ -31,7 +31,7 @@ import {
 } from '../support/lightningStage.js';
 import { eventually, startTestPurchase } from '../support/testWorld.js';
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
 
 let stage: LightningStage;
 let rules: LightningProxyRules;
@@ -233,8 +233,8 @@ describe('a held payment near its claim deadline is canceled before the node fai
     const { claimDeadlineHeight = 0 } = await payHeld(stage, swap);
     await swapWhen(stage, swap.id, 'held', ({ payment }) => payment === 'HELD');
     await mineBitcoinTo(stage, claimDeadlineHeight - TOO_NEAR);
-    await lookedAgain(swap);
-    const row = await swapWhen(stage, swap.id, 'canceled', ({ payment }) => payment === 'CANCELED');
+    stage.lightning.cutStreams(); // a look at every swap follows
+    const row = await swapWhen(stage, swap.id, 'canceled', ({ payment }) => payment.startsWith('CANCEL'));
     expect(row.reason).toBe(`the node fails the payment back in ${TOO_NEAR} blocks`);
     stage.proxy.setAway(false);
     expect(await endRefunded(stage, swap)).toEqual(GIVEN_BACK);
