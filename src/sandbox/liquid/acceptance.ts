@@ -156,7 +156,8 @@ function assertAcceptable(ledger: Ledger, tx: Transaction, { isMiner }: Mode): v
     assertStandardInputs(tx, coins);
     assertPays(ledger, tx, conflicts);
   }
-  for (const [index, coin] of coins.entries()) verifySpend(tx, index, coin, ledger.policy.isDynafed);
+  const rules = { isDynafed: ledger.policy.isDynafed, isMinimalIf: !isMiner };
+  for (const [index, coin] of coins.entries()) verifySpend(tx, index, coin, rules);
 }
 
 /** Judges a transaction; changes nothing. */

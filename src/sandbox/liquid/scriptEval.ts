@@ -1,6 +1,6 @@
 /**
- * Evaluates witness scripts (segwit version 0) with the node's policy flags. Knows the opcodes of hash locks, time locks
- * and single signatures; anything else fails closed.
+ * Evaluates witness scripts (segwit version 0) with the node's policy flags; of those a miner may leave out that of minimal
+ * conditions. Knows the opcodes of hash locks, time locks and single signatures; anything else fails closed.
  */
 import { hash160, hash256, ripemd160, sha256 } from './digests.js';
 import { failScript, failUnsupported } from './scriptError.js';
@@ -12,6 +12,8 @@ export type SpendContext = {
   readonly locktime: number;
   readonly sequence: number;
   readonly isDynafed: boolean;
+  /** A condition is empty or 01, as mempools want it; consensus takes anything for true or false. */
+  readonly isMinimalIf: boolean;
   readonly signatureHash: (hashType: number, scriptCode: Buffer) => Buffer;
 };
 
@@ -161,7 +163,8 @@ function openBranch(run: Execution, isExecuting: boolean, isNegated: boolean): v
     return;
   }
   const condition = run.stack.pop() ?? failScript('unbalanced');
-  if (condition.length > 1 || (condition.length === 1 && condition[0] !== 1)) failScript('minimalIf');
+  const isMinimal = condition.length === 0 || (condition.length === 1 && condition[0] === 1);
+  if (run.context.isMinimalIf && !isMinimal) failScript('minimalIf');
   run.branches.push(isTruthy(condition) !== isNegated);
 }
 

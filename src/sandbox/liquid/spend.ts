@@ -36,8 +36,9 @@ export function verifySpend(
   tx: Transaction,
   index: number,
   coin: Pick<Output, 'script' | 'value'>,
-  isDynafed: boolean,
+  rules: Pick<SpendContext, 'isDynafed' | 'isMinimalIf'>,
 ): void {
+  const { isDynafed } = rules;
   const input = tx.ins[index];
   if (input === undefined) throw new Error(`input ${index} of ${tx.ins.length}`);
   if (isOpTrue(coin.script)) {
@@ -52,7 +53,7 @@ export function verifySpend(
     version: tx.version,
     locktime: tx.locktime,
     sequence: input.sequence,
-    isDynafed,
+    ...rules,
     signatureHash: (hashType, scriptCode) =>
       signatureHash(tx, index, hashType, { scriptCode, value: coin.value, isDynafed }),
   };

@@ -10,6 +10,7 @@ const CONTEXT: SpendContext = {
   locktime: 100,
   sequence: 10,
   isDynafed: true,
+  isMinimalIf: true,
   signatureHash: () => Buffer.alloc(32, 1),
 };
 
@@ -102,6 +103,15 @@ describe('the script evaluator', () => {
 
   it('does not look at what a branch that is not taken would do', () => {
     expect(run('00635193ac6852')).toEqual(['02']);
+  });
+  it.each([
+    ['02', '01'],
+    ['0100', '01'],
+    ['80', '02'],
+    ['0000', '02'],
+  ])('takes %s as a condition by consensus only', (condition, branch) => {
+    expect(run('6351675268', [condition])).toBe('OP_IF/NOTIF argument must be minimal');
+    expect(run('6351675268', [condition], { isMinimalIf: false })).toEqual([branch]);
   });
   it('ends every lock with the final sequence', () => {
     expect(run('0164b1', [], { sequence: 0xffff_ffff })).toBe('Locktime requirement not satisfied');
