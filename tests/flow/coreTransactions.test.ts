@@ -35,6 +35,7 @@ import {
   satPerKvb,
   type AssetId,
   type BlockHeight,
+  type Preimage,
 } from '../../src/core/units.js';
 import { NodeError, openChain, type Chain } from '../../src/sandbox/liquid/chain.js';
 import { POLICY_ASSET } from '../../src/sandbox/liquid/regtest.js';
@@ -139,9 +140,15 @@ function spend(coins: readonly Coin[], outputs: readonly TxOutput[], isBlinded: 
 }
 
 /** Funds an HTLC in a block. */
-function fund(coins: readonly Coin[], sold: AssetId, refundHeight: BlockHeight, isBlinded = false): Funded {
+function fund(
+  coins: readonly Coin[],
+  sold: AssetId,
+  refundHeight: BlockHeight,
+  isBlinded = false,
+  secret = preimage,
+): Funded {
   const witnessScript = htlcWitnessScript({
-    paymentHash: hashPreimage(preimage),
+    paymentHash: hashPreimage(secret),
     claimPkh: CLAIM.pkh,
     refundPkh: REFUND.pkh,
     refundHeight,
@@ -286,6 +293,19 @@ describe('a claim', () => {
     const [input] = tx.ins;
     input?.witness.splice(2, 1, Buffer.from(preimageOf('other')));
     expect(verdict(tx)).toContain('Script failed an OP_EQUALVERIFY operation');
+  });
+  it.each([
+    [31, false],
+    [32, true],
+    [33, false],
+  ])('with a preimage of %i bytes that has the hash is accepted: %s', (length, isAccepted) => {
+    // Lightning takes 32 bytes only: whoever knows another preimage could take the asset and nobody the payment.
+    const secret = Buffer.alloc(length, 7) as Uint8Array as Preimage;
+    const funded = fund(explicitCoins, gold, heightIn(60), false, secret);
+    const { tx } = buildClaim({ ...common(funded), preimage: secret, sequence: SEQUENCE_REPLACEABLE });
+    expect(tx.ins[0]?.witness[2]).toHaveLength(length);
+    if (isAccepted) expectMined(tx);
+    else expect(verdict(tx)).toContain('Script failed an OP_EQUALVERIFY operation');
   });
 });
 

@@ -20,6 +20,11 @@ describe('the price of a swap', () => {
     ['the spread comes on top', price(1000n, 1n, 5_000), 20_000n, 21_100_000n],
     ['the spread alone can cause the rounding', price(1000n, 1n, 1), 20_000n, 21_001_000n],
     ['the minimum is 10 000 sat with the subsidy', price(1000n, 1n), 9_000n, 10_000_000n],
+    ['whole satoshi above 2^53 msat stay as they are', price(2n ** 53n + 8n, 100n), 100n, 2n ** 53n + 1_000_008n],
+    ['one msat above them is a satoshi more', price(2n ** 53n + 9n, 100n), 100n, 2n ** 53n + 1_001_008n],
+    ['2^53 - 1 msat are rounded up', price(2n ** 53n - 1n, 100n), 100n, 2n ** 53n + 1_000_008n],
+    ['a price of 1 in 64-bit numbers is 1', price(2n ** 63n - 1n, 2n ** 63n - 1n), 10n ** 15n, 10n ** 15n + 1_000_000n],
+    ['and a little more is more', price(2n ** 63n - 1n, 2n ** 63n - 2n), 10n ** 15n, 10n ** 15n + 1_001_000n],
   ])('%s', (_, offer, amount, expected) => {
     expect(priceOf(offer, amount)).toBe(expected);
   });
@@ -44,6 +49,11 @@ describe('the price of a swap', () => {
   });
   it.each([
     ['one satoshi below the minimum', () => priceOf(price(1000n, 1n), 8_999n), 'at least 10000 sat, found 9999 sat'],
+    [
+      '2^63 - 1 msat, beyond the money range',
+      () => priceOf(price(2n ** 63n - 1n, 1n), 1n),
+      'found 9223372036855776',
+    ],
     ['beyond the money range', () => priceOf(price(10n ** 9n, 1n), 10n ** 15n), 'satoshi'],
     ['a price of zero', () => priceOf(price(0n, 1n), 10n ** 6n), 'positive integers'],
     ['a division by zero', () => priceOf(price(1n, 0n), 10n ** 6n), 'positive integers'],

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { unixSecs } from '../../../src/core/units.js';
 import { SwapServiceDefinition } from '../../../src/gen/ln_liquid_swap/v1/swap.js';
 import { createLogger } from '../../../src/log.js';
-import { adminMiddleware, buyerMiddleware, tokenHash, type AuthMode } from '../../../src/rpc/auth.js';
+import { adminMiddleware, buyerMiddleware, DEADLINE_KEY, tokenHash, type AuthMode } from '../../../src/rpc/auth.js';
 import type { RpcContext } from '../../../src/rpc/context.js';
 import { errorMiddleware } from '../../../src/rpc/status.js';
 import { deletePrincipal, savePrincipal } from '../../../src/store/meta.js';
@@ -19,6 +19,8 @@ let server: Server;
 let channel: Channel;
 /** Who the handler was told is calling. */
 let callers: string[] = [];
+/** When the last ListOffers had to be answered, Unix milliseconds. */
+let answerBy = 0;
 
 beforeEach(() => {
   temp = tempStore();
@@ -63,6 +65,7 @@ async function serve(mode: AuthMode | 'admin') {
       },
       listOffers: (_request, call) => {
         callers.push(call.principal);
+        ({ answerBy } = call);
         return Promise.resolve(offers);
       },
       watchSwap: async function* (_request, call) {
@@ -138,6 +141,18 @@ describe('a buyer', () => {
     await eventually('a place that is free again', () => open('alice').catch(() => undefined));
     await expect(open('alice')).rejects.toThrow('RESOURCE_EXHAUSTED');
     server.forceShutdown();
+  });
+  it.each<[string, number | undefined, number]>([
+    ['300 ms before its deadline', 10_000, 9_700],
+    ['after 30 s if it has none', undefined, 30_000],
+    ['after 120 s at the latest', 10 ** 9, 120_000],
+  ])('is answered %s', async (_name, deadlineMs, expected) => {
+    const client = await serve('none');
+    const now = Date.now();
+    const metadata = Metadata(deadlineMs === undefined ? {} : { [DEADLINE_KEY]: String(now + deadlineMs) });
+    await client.listOffers({}, { metadata });
+    expect(answerBy - now).toBeGreaterThanOrEqual(expected);
+    expect(answerBy - now).toBeLessThan(expected + 2_000);
   });
   it('has no token in the database, only its hash', () => {
     savePrincipal(ctx.store, 'alice', tokenHash('secret'), unixSecs(START));

@@ -209,6 +209,13 @@ describe('a quote', () => {
     const request = { assetId: reversedBytes(LBTC), assetAmount: 1n };
     await expect(createQuote(ctx, request, alice)).rejects.toMatchObject({ code: 'offer_not_found' });
   });
+  it("carries a subsidy by the seller's own fee rate, one to one in the price", async () => {
+    const low = await quoteOf(100n);
+    ctx = { ...ctx, chain: chainOf({ feeRate: () => Promise.resolve(satPerKvb(2_000n)) }) };
+    const high = await quoteOf(100n);
+    expect([low, high].map((quote) => quote.feeSubsidySats)).toEqual([1_000n, 2_400n]); // 3 x 400 vB
+    expect(high.priceMsat - low.priceMsat).toBe(1_400_000n);
+  });
   it('follows the live price, and keeps its own when that changes', async () => {
     const before = await quoteOf(100n);
     const [offer] = ctx.offers;
