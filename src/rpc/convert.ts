@@ -1,4 +1,6 @@
 /** Domain to protobuf. Nothing here decides anything but what a buyer may see. */
+import { setTimeout as delay } from 'node:timers/promises';
+
 import type { HtlcReport } from '../core/facts.js';
 import {
   isFunded,
@@ -29,6 +31,7 @@ const SECS_PER_BLOCK = 60;
 const NO_BYTES = Buffer.alloc(0);
 const SHOWN_MS = 1_000;
 const MAX_SHOWN = 1_000;
+const CHAIN_WAIT_MS = 2_000;
 
 /** The public status as a number of the protocol. */
 export const STATUS = {
@@ -57,8 +60,8 @@ export const PAYMENT = {
  * @param knownConfs depth of the funding to show if the server does not answer.
  */
 export async function toSwapMessage(ctx: RpcContext, swap: Swap, knownConfs = 0): Promise<SwapMessage> {
-  const tip = await ctx.chain.tip().catch(() => ctx.health.tip);
-  const htlc = isFunded(swap) && tip !== undefined ? await shownHtlc(ctx, swap, tip) : undefined;
+  const tip = (await soon(ctx.chain.tip())) ?? ctx.health.tip;
+  const htlc = isFunded(swap) && tip !== undefined ? await soon(shownHtlc(ctx, swap, tip)) : undefined;
   return {
     ...identity(swap),
     ...progress(swap, { tip: tip?.height, now: ctx.now() }),
@@ -67,6 +70,10 @@ export async function toSwapMessage(ctx: RpcContext, swap: Swap, knownConfs = 0)
     preimage: swap.isPreimageReleased ? Buffer.from(ctx.keys.preimageFor(swap.id)) : NO_BYTES,
   };
 }
+
+/** What is answered in time: what is stored can be shown without a server. */
+const soon = <T>(answer: Promise<T>): Promise<T | undefined> =>
+  Promise.race([answer.catch(() => undefined), delay(CHAIN_WAIT_MS, undefined, { ref: false })]);
 
 /** Many readers of one swap are one question to the server: the answer is good for a short while. */
 async function shownHtlc(ctx: RpcContext, swap: FundedSwap, tip: Tip): Promise<HtlcReport | undefined> {

@@ -107,6 +107,11 @@ describe('a swap as its buyer sees it', () => {
     }
     expect(shown).toEqual(['FUNDED OPEN', 'FUNDED HELD']);
   });
+  it('is shown from what is stored when no server answers in time', async () => {
+    const silent = chainOf({ tip: () => new Promise(() => undefined) });
+    const message = await toSwapMessage({ ...ctx, chain: silent }, swapIn('FUNDED'));
+    expect(message).toMatchObject({ status: SwapStatus.FUNDED, fundingConfs: 0 });
+  });
   it('shows the preimage only once it was released', async () => {
     const settled = swapIn('FUNDED', { payment: 'SETTLED' });
     expect((await toSwapMessage(ctx, settled)).preimage).toHaveLength(0);
