@@ -73,6 +73,8 @@ export class WalletScan {
   readonly #txs = new Map<Txid, KnownTx>();
   /** Scripts whose history has to be asked for. */
   readonly #stale = new Set<string>();
+  /** Scripts that the server does not list any more: what it told of them before is old. */
+  readonly #flooded = new Set<string>();
   readonly #firstUnused: [number, number] = [0, 0];
   readonly #watched: [number, number] = [0, 0];
   #refreshedAt = Number.NEGATIVE_INFINITY;
@@ -126,10 +128,10 @@ export class WalletScan {
     const spent = new Set<string>();
     for (const id of this.#txids()) this.#txs.get(id)?.spends.forEach((key) => spent.add(key));
     const found = new Map<string, UnspentOutput>();
-    for (const [script, history] of this.#histories) {
+    for (const script of this.#histories.keys()) {
       const key = this.#keys.find(script);
       if (key === undefined) continue;
-      for (const { txid, height } of history) {
+      for (const { txid, height } of this.#listedAt(script)) {
         for (const output of this.#txs.get(txid)?.outputs ?? []) {
           const id = outpointKey(output.outpoint);
           if (output.scriptPubKeyHex === script && !spent.has(id)) found.set(id, { ...output, key, height });
@@ -141,9 +143,9 @@ export class WalletScan {
 
   /** An output to the wallet, spent or not. */
   outputAt(key: string): UnspentOutput | undefined {
-    for (const [script, history] of this.#histories) {
+    for (const script of this.#histories.keys()) {
       const owner = this.#keys.find(script);
-      for (const { txid, height } of owner === undefined ? [] : history) {
+      for (const { txid, height } of owner === undefined ? [] : this.#listedAt(script)) {
         const output = this.#txs.get(txid)?.outputs.find((each) => outpointKey(each.outpoint) === key);
         if (owner !== undefined && output?.scriptPubKeyHex === script) return { ...output, key: owner, height };
       }
@@ -165,8 +167,7 @@ export class WalletScan {
 
   /** Transactions that touch the wallet, with all that they spend. */
   spends(): { readonly txid: Txid; readonly height: number; readonly spends: readonly string[] }[] {
-    const heights = new Map([...this.#histories.values()].flatMap((all) => all.map((one) => [one.txid, one.height])));
-    return [...heights].flatMap(([id, height]) => {
+    return [...this.#heights()].flatMap(([id, height]) => {
       const tx = this.#txs.get(id);
       return tx === undefined ? [] : [{ txid: id, height, spends: tx.spends }];
     });
@@ -207,23 +208,27 @@ export class WalletScan {
     this.#stale.delete(script); // before asking: an announcement in between counts again
     try {
       this.#histories.set(script, await this.#chain.history(key.scriptPubKey));
+      this.#flooded.delete(script);
       this.#version += 1;
     } catch (error) {
       if (!(error instanceof SwapError && error.code === 'history_too_long')) {
         this.#stale.add(script);
         throw error;
       }
-      // Anyone can flood a script of ours with dust. That must cost us this script only, not the whole wallet.
+      // Anyone can flood a script of ours with dust. That must cost us this script only, not the whole wallet, and nothing
+      // of what other scripts tell of it.
+      this.#flooded.add(script);
+      this.#version += 1;
       this.#log.warn({ script, error: errorChain(error) }, 'a script has more history than the server tells');
     }
   }
 
   /** A key counts as used when a transaction pays it: the word of the server alone would lead a scan on for ever. */
   #markUsed(): void {
-    for (const [script, history] of this.#histories) {
+    for (const script of this.#histories.keys()) {
       const key = this.#keys.find(script);
       if (key === undefined || key.index < this.#firstUnused[key.chain]) continue;
-      const isPaid = history.some(({ txid }) =>
+      const isPaid = this.#listedAt(script).some(({ txid }) =>
         this.#txs.get(txid)?.outputs.some((output) => output.scriptPubKeyHex === script),
       );
       if (isPaid) this.#firstUnused[key.chain] = key.index + 1;
@@ -244,6 +249,24 @@ export class WalletScan {
         if (history.some((entry) => entry.txid === id)) this.#stale.add(script);
       }
     });
+  }
+
+  /** Transactions that may touch the script: of a flooded one all that are known, for ours spend coins of other scripts. */
+  #listedAt(script: string): readonly HistoryEntry[] {
+    if (!this.#flooded.has(script)) return this.#histories.get(script) ?? [];
+    return [...this.#heights()].map(([txid, height]) => ({ txid, height }));
+  }
+
+  /** All known transactions; the height that a flooded script told before counts least. */
+  #heights(): Map<Txid, number> {
+    const heights = new Map<Txid, number>();
+    for (const isFlooded of [true, false]) {
+      for (const [script, history] of this.#histories) {
+        if (this.#flooded.has(script) !== isFlooded) continue;
+        for (const { txid, height } of history) heights.set(txid, height);
+      }
+    }
+    return heights;
   }
 
   #txids(): Set<Txid> {

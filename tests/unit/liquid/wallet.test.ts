@@ -295,6 +295,35 @@ describe('a server that lies', () => {
     await wallet.sync();
     expect(wallet.coins().map((coin) => coin.keyIndex)).toEqual([1]);
   });
+
+  it.each(['before the wallet saw it', 'after it'])(
+    'or a flood on the script of change, %s, hides it not',
+    async (when) => {
+      const flooded = new Set<string>();
+      server.methods.set('blockchain.scripthash.get_history', ([id]) => {
+        if (flooded.has(String(id))) throw new ServerFault('Too many history entries');
+        return histories.get(String(id)) ?? [];
+      });
+      const deposit = pay(key(0, 1), { height: 1, isExplicit: true });
+      const wallet = open();
+      await wallet.sync();
+      const { id } = pay(key(1, 0), { height: 0, isExplicit: true, spends: `${deposit.id}:0` });
+      appear(key(0, 1).scriptPubKey, id, 0);
+      const isSeen = when === 'after it';
+      if (isSeen) {
+        await chain.feeRate(); // what was announced has come
+        await wallet.sync();
+      }
+      flooded.add(scripthash(key(1, 0).scriptPubKey));
+      appear(key(1, 0).scriptPubKey, hex(randomBytes(32)), 0);
+      appear(key(0, 1).scriptPubKey, id, 5);
+      await chain.feeRate();
+      await wallet.sync();
+      expect(wallet.coins().map((coin) => [coin.keyChain, coin.keyIndex, coin.height])).toEqual([[1, 0, 5]]);
+      expect(wallet.spenderOf(outpoint(deposit.id, 0))).toEqual({ txid: id, height: 5, spends: [`${deposit.id}:0`] });
+      expect(wallet.changeKey().index).toBe(1);
+    },
+  );
 });
 
 describe('addresses and change', () => {
