@@ -37,10 +37,9 @@ async function play(
   const { seller } = stage;
   await seller.down();
   rmSync(traceFile, { force: true });
-  const arming = failpoint === undefined ? {} : { failpoint };
   const deathsBefore = seller.deaths().length;
   const deaths = (): readonly string[] => seller.deaths().slice(deathsBefore);
-  const rearm = (): Arming => (deaths().length === 0 ? { ...arming, traceFile } : {});
+  const rearm = (): Arming => (deaths().length === 0 ? { ...armed(failpoint, traceFile), traceFile } : {});
   const idsBefore = new Set(readRows(stage.database).swaps.map((swap) => swap.swap_id));
   const problems: string[] = [];
   try {
@@ -54,6 +53,14 @@ async function play(
   if (ends.join() !== path.end) problems.push(`expected ${path.end}, found ${ends.join() || 'no swap'}`);
   problems.push(...deathProblems(deaths(), failpoint, traceFile));
   return { kills: deaths().length, end: ends.join(), problems };
+}
+
+/** A path that starts the seller twice goes on counting the hits of `name:3` where the first process ended. */
+function armed(failpoint: string | undefined, traceFile: string): Arming {
+  if (failpoint === undefined) return {};
+  const [name = failpoint, hit = '1'] = failpoint.split(':');
+  const before = tracedNames(traceFile).filter((traced) => traced === name).length;
+  return { failpoint: `${name}:${Math.max(1, Number.parseInt(hit, 10) - before)}` };
 }
 
 /** The one death must be the failpoint's: by SIGKILL, right after its name was traced. */

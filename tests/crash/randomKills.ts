@@ -14,6 +14,8 @@ const EARLY_MS = 1_000;
 const WORK_MS = 2_500;
 /** One swap in so many is never paid. */
 const UNPAID_ONE_IN = 4;
+/** All purchases of a round, each of which has a shorter deadline of its own. */
+const TRADING_MS = 300_000;
 /** Blocks after which nobody may pay a funding of this profile any more, and a margin. */
 const UNTIL_UNPAYABLE = 32;
 
@@ -70,7 +72,7 @@ async function round(stage: Stage, options: { readonly swaps: number; readonly r
       isTraded = true;
     })
     .catch(() => undefined); // awaited below
-  await Promise.all([trading, mineUntil(stage, ids, () => isTraded)]);
+  await Promise.all([trading, mineUntil(stage, ids, () => isTraded, TRADING_MS)]);
   await endUnpaid(stage, ids);
   await mineToEnd(stage, ids);
   return ids;

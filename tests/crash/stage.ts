@@ -152,27 +152,37 @@ export const swapWhen = (
   });
 
 const NEEDS_DEPTH = ['CLAIM_SEEN', 'REFUND_SEEN', 'ABORTING'];
+/** Blocks for one swap in such a state: enough for any depth. More would only expire the others while the seller is down. */
+const DEEPENING_BLOCKS = 3;
 
 /** Makes blocks while something waits for them: transactions in the mempool, or a swap that ends with depth. */
 export async function mineUntil(
   stage: Stage,
   ids: readonly string[],
   isDone: (swaps: readonly SwapRow[]) => boolean,
+  deadlineMs = DRIVE_DEADLINE_MS,
 ): Promise<void> {
   let minedAt = Date.now();
+  const deepened = new Map<string, number>();
+  const deepen = (swaps: readonly SwapRow[]): boolean => {
+    if (Date.now() - minedAt < DEEPENING_MS) return false;
+    const waiting = swaps.filter(({ state }) => NEEDS_DEPTH.includes(state)).map((swap) => swap.swap_id + swap.state);
+    const isDue = waiting.some((key) => (deepened.get(key) ?? 0) < DEEPENING_BLOCKS);
+    if (isDue) for (const key of waiting) deepened.set(key, (deepened.get(key) ?? 0) + 1);
+    return isDue;
+  };
   await eventually(
     'the swaps to move on',
     async () => {
       const swaps = ids.flatMap((id) => readSwap(stage.database, id) ?? []);
       if (swaps.length === ids.length && isDone(swaps)) return true;
-      const isDeepening = Date.now() - minedAt > DEEPENING_MS && swaps.some(({ state }) => NEEDS_DEPTH.includes(state));
-      if (isDeepening || (await liquidStatus(stage)).mempool > 0) {
+      if ((await liquidStatus(stage)).mempool > 0 || deepen(swaps)) {
         await stage.world.mine(1);
         minedAt = Date.now();
       }
       return undefined;
     },
-    DRIVE_DEADLINE_MS,
+    deadlineMs,
   ).catch((error: unknown) => {
     const found = ids
       .map((id) => readSwap(stage.database, id))
