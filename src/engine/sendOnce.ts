@@ -10,6 +10,7 @@ import type { EngineContext } from './context.js';
 import { failpointsAroundCall, failpointsAroundCommit } from './failpoint.js';
 import { fenceReason } from './fence.js';
 import { inventory } from './inventory.js';
+import { judgedTip } from './tip.js';
 import { signSpend } from './walletSpend.js';
 
 export type OwnerRequest = {
@@ -59,7 +60,7 @@ async function signedOnce(ctx: EngineContext, request: OwnerRequest): Promise<Se
     throw new SwapError('request_id_reused', `request_id ${requestId}: expected the ${known.kind} it was used for`);
   }
   await ctx.wallet.sync();
-  const tip = (await ctx.chain.tip()).height;
+  const { depthHeight: tip } = await judgedTip(ctx);
   const { payments, takes } = await request.plan(tip);
   requireFree(ctx, tip, takes);
   const spend = await signSpend(ctx, { payments, tip });

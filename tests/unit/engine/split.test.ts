@@ -13,7 +13,16 @@ import {
   signP2wpkhInput,
 } from '../../../src/core/tx.js';
 import type { TxOutput } from '../../../src/core/tx.js';
-import { assetAmount, displayHex, hex, outpoint, sat, satPerKvb, type AssetId } from '../../../src/core/units.js';
+import {
+  assetAmount,
+  blockHeight,
+  displayHex,
+  hex,
+  outpoint,
+  sat,
+  satPerKvb,
+  type AssetId,
+} from '../../../src/core/units.js';
 import type { EngineContext } from '../../../src/engine/context.js';
 import { split } from '../../../src/engine/split.js';
 import { withdraw } from '../../../src/engine/withdraw.js';
@@ -122,6 +131,17 @@ describe('a split', () => {
     const withdrawal = withdraw(ctx, { ...request, address, assetAmount: assetAmount(1n) });
     await expect(withdrawal).rejects.toMatchObject(reused);
     expect(pendingTxs(temp.store)).toHaveLength(1);
+  });
+  it('counts no confirmation that only the server with the highest tip has: its deposit could still be replaced', async () => {
+    const ctx = contextWith([coin(0, GOLD, 600n), coin(1, LBTC, 50_000n)]);
+    const tipAt = (confs: number) => ({ ...TIP, height: blockHeight(TIP.height - 5 + confs - 1) });
+    ctx.chain.tip = () => Promise.resolve(tipAt(3));
+    ctx.chain.tips = () => Promise.resolve([tipAt(1), tipAt(3)]);
+    const request = { requestId: 'one', assetId: GOLD, parts: 2 };
+    await expect(split(ctx, request)).rejects.toMatchObject({ code: 'insufficient_inventory' });
+    ctx.chain.tips = () => Promise.resolve([tipAt(2), tipAt(3)]);
+    await split(ctx, request);
+    expect(sent).toHaveLength(1);
   });
   it('of L-BTC pays its own fee, and leaves what is promised or kept for refunds', async () => {
     insertNew(temp.store, nthIntent(1)); // 1000 sat of subsidy
