@@ -56,7 +56,7 @@ export function paymentDuty(swap: Swap, facts: Facts): Duty | undefined {
       return heldDuty(swap, facts);
     case 'SETTLING':
       // A node that does not know H must not learn S. The engine raises an alarm.
-      return facts.invoice === 'unknown_hash' ? undefined : { kind: 'settle' };
+      return facts.invoice === 'unknown_hash' || mayShowForNothing(facts) ? undefined : { kind: 'settle' };
     case 'CANCELING':
       return { kind: 'cancel' };
     case 'CANCELED': {
@@ -67,6 +67,15 @@ export function paymentDuty(swap: Swap, facts: Facts): Duty | undefined {
     default:
       throw new Error(`unknown payment status ${swap.payment satisfies never}`);
   }
+}
+
+/**
+ * A decided settling may reach the node late, after a crash. One that lags behind its chain would show S for a payment
+ * that the chain gave back meanwhile. Once a claim shows S nothing is lost by asking for the payment.
+ */
+function mayShowForNothing({ node, htlc }: Facts): boolean {
+  const isPublic = htlc?.spends.some((spend) => spend?.kind === 'claim') === true;
+  return node?.isSynced === false && !isPublic;
 }
 
 function openDuty(swap: Swap, facts: Facts): Duty | undefined {

@@ -30,9 +30,10 @@ export async function gatherFacts(
   const isDecisive = height !== undefined && mayMoveMoney(swap, height);
   const isSettledUp = swap.payment === 'CANCELED' || (swap.payment === 'SETTLED' && swap.isPreimageReleased);
   const isReported = swap.payment !== 'NONE' && (options.isThorough || isDecisive || !isSettledUp);
+  const isToBeTaken = swap.payment === 'HELD' || swap.payment === 'SETTLING';
   const [invoice, node, htlc, abort] = await Promise.all([
     isReported ? answer(ctx, 'invoice', () => reportInvoice(ctx, swap)) : undefined,
-    swap.payment === 'HELD' ? answer(ctx, 'node', () => ctx.lightning.getInfo()) : undefined,
+    isToBeTaken ? answer(ctx, 'node', () => ctx.lightning.getInfo()) : undefined,
     isFunded(swap) && judged !== undefined
       ? answer(ctx, 'htlc', () => reportHtlc(ctx, swap, { tip: judged.depthHeight, isDecisive }))
       : undefined,

@@ -154,6 +154,13 @@ describe('the settle gate', () => {
       expect(lineOf(drive(fundedWith('SETTLING'), { ...worst, ...mode }))).toMatch(/^settle(, refund_seen)?$/);
     }
   });
+  it('a decided settling that may not have reached the node is not sent to one that lags, before S is public', () => {
+    const node = { blockHeight: 100, isSynced: false };
+    expect(lineOf(drive(fundedWith('SETTLING'), { ...ok, node }))).toBe('');
+    expect(lineOf(drive(fundedWith('SETTLING'), { ...ok, node: undefined }))).toBe('settle');
+    const htlc = htlcAt({ spends: [spend('claim', 0), spend('claim', 0)] });
+    expect(lineOf(drive(fundedWith('SETTLING'), { ...ok, node, htlc }))).toBe('settle, claim_seen');
+  });
   it('takes no incomplete payment, even then', () => {
     const htlc = htlcAt({ spends: [spend('claim', 0), undefined] });
     const invoice = report('HELD', { heldMsat: msat(PRICE - 1n) });

@@ -187,6 +187,9 @@ describe('what one decision is made of', () => {
     expect(asked).toEqual([]);
     expect((await gatherFacts(ctx, fundedWith('CANCELING'))).invoice).toBe('unknown_hash');
     expect(asked).toEqual(['invoice']);
+    for (const payment of ['HELD', 'SETTLING'] as const) {
+      await expect(gatherFacts(ctx, fundedWith(payment))).rejects.toThrow('not needed');
+    }
   });
   it('has no HTLC without a tip to measure its depth against, nor without a funding', async () => {
     using temp = tempStore();
