@@ -1,6 +1,4 @@
 /** The operator's service: status and pause here, the rest in files beside. */
-import { setTimeout as delay } from 'node:timers/promises';
-
 import { z } from 'zod';
 
 import { reversedBytes } from '../core/units.js';
@@ -14,9 +12,7 @@ import { balances, setOffer, splitCoins, withdrawAsset } from './adminStock.js';
 import { drainSwaps, showSwap, swapList } from './adminSwaps.js';
 import type { RpcContext } from './context.js';
 import { parseRequest, reasonField } from './parse.js';
-
-/** The status waits no longer than this for the node. */
-const CAPACITY_WAIT_MS = 2_000;
+import { soon } from './soon.js';
 
 const pauseSchema = z.object({ reason: reasonField });
 const backupSchema = z.object({ path: z.string().min(1, 'expected a file').max(4096, 'expected a file') });
@@ -57,8 +53,7 @@ function setPause(ctx: RpcContext, reason: string | undefined): void {
 
 /** 0 if the node does not answer soon: the operator looks at the status just when it is silent. */
 async function inboundCapacity({ lightning }: RpcContext): Promise<bigint> {
-  const asked = lightning.inboundCapacityMsat().catch(() => 0n);
-  return Promise.race([asked, delay(CAPACITY_WAIT_MS, 0n, { ref: false })]);
+  return (await soon(lightning.inboundCapacityMsat())) ?? 0n;
 }
 
 export function adminService(ctx: RpcContext): AdminServiceImplementation {
@@ -67,7 +62,7 @@ export function adminService(ctx: RpcContext): AdminServiceImplementation {
       ...status(ctx),
       inboundCapacityMsat: await inboundCapacity(ctx),
     }),
-    getBalance: () => promised(() => ({ balances: balances(ctx) })),
+    getBalance: async () => ({ balances: await balances(ctx) }),
     newAddress: () => promised(() => ({ address: ctx.wallet.receiveAddress().address })),
     withdraw: (request) => withdrawAsset(ctx, request),
     splitCoins: (request) => splitCoins(ctx, request),

@@ -20,6 +20,7 @@ import type { RpcContext } from './context.js';
 import { toOfferMessage } from './convert.js';
 import { offerOf } from './offers.js';
 import { amountField, assetField, parseRequest, uuidField } from './parse.js';
+import { soon } from './soon.js';
 
 const LBTC_PRECISION = 8;
 const MAX_PPM = 1_000_000;
@@ -49,9 +50,11 @@ const setOfferSchema = z.object({
   maxAssetAmount: amountField.optional(),
 });
 
-export function balances(ctx: RpcContext): AssetBalance[] {
-  const tip = ctx.health.tip?.height;
-  if (tip === undefined) throw new SwapError('chain_unavailable', 'the wallet was not scanned yet');
+/** What the wallet holds now; what it held when it was looked at last, if no server answers in time. */
+export async function balances(ctx: RpcContext): Promise<AssetBalance[]> {
+  await soon(ctx.wallet.sync());
+  if (ctx.health.tip === undefined) throw new SwapError('chain_unavailable', 'the wallet was not scanned yet');
+  const tip = ((await soon(ctx.chain.tip())) ?? ctx.health.tip).height;
   const stock = inventory(ctx, tip);
   const assets = new Set<AssetId>([ctx.policyAsset, ...ctx.offers.map((offer) => offer.assetId), ...stock.keys()]);
   return [...assets].map((asset) => {

@@ -1,6 +1,4 @@
 /** Domain to protobuf. Nothing here decides anything but what a buyer may see. */
-import { setTimeout as delay } from 'node:timers/promises';
-
 import type { HtlcReport } from '../core/facts.js';
 import {
   isFunded,
@@ -26,12 +24,12 @@ import { isQuoteUsed, type Quote as StoredQuote } from '../store/quotes.js';
 import { findSwapTx } from '../store/txs.js';
 import type { RpcContext } from './context.js';
 import type { ConfiguredOffer } from './offers.js';
+import { soon } from './soon.js';
 
 const SECS_PER_BLOCK = 60;
 const NO_BYTES = Buffer.alloc(0);
 const SHOWN_MS = 1_000;
 const MAX_SHOWN = 1_000;
-const CHAIN_WAIT_MS = 2_000;
 
 /** The public status as a number of the protocol. */
 export const STATUS = {
@@ -70,10 +68,6 @@ export async function toSwapMessage(ctx: RpcContext, swap: Swap, knownConfs = 0)
     preimage: swap.isPreimageReleased ? Buffer.from(ctx.keys.preimageFor(swap.id)) : NO_BYTES,
   };
 }
-
-/** What is answered in time: what is stored can be shown without a server. */
-const soon = <T>(answer: Promise<T>): Promise<T | undefined> =>
-  Promise.race([answer.catch(() => undefined), delay(CHAIN_WAIT_MS, undefined, { ref: false })]);
 
 /** Many readers of one swap are one question to the server: the answer is good for a short while. */
 async function shownHtlc(ctx: RpcContext, swap: FundedSwap, tip: Tip): Promise<HtlcReport | undefined> {
