@@ -176,10 +176,12 @@ export async function mineUntil(
     async () => {
       const swaps = ids.flatMap((id) => readSwap(stage.database, id) ?? []);
       if (swaps.length === ids.length && isDone(swaps)) return true;
-      if ((await liquidStatus(stage)).mempool > 0 || deepen(swaps)) {
-        await stage.world.mine(1);
-        minedAt = Date.now();
-      }
+      const hasMempool = (await liquidStatus(stage)).mempool > 0;
+      if (!hasMempool && !deepen(swaps)) return undefined;
+      await stage.world.mine(1);
+      minedAt = Date.now();
+      // What has just been mined needs its depth, however many blocks were made before it was there.
+      if (hasMempool) deepened.clear();
       return undefined;
     },
     deadlineMs,

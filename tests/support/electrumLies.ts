@@ -33,7 +33,7 @@ function about(scriptPubKey: Uint8Array, change: (entries: Entry[]) => readonly 
 }
 
 /** The server says that something changed at the script, so that clients ask. */
-export function stir(liar: HostileProxy, scriptPubKey: Uint8Array): void {
+function stir(liar: HostileProxy, scriptPubKey: Uint8Array): void {
   liar.notify(STATUS, [scripthash(scriptPubKey), 'ab'.repeat(32)]);
 }
 

@@ -28,7 +28,7 @@ const log = createLogger('test', 'silent');
 export type Company = 'alone' | 'beside an honest server';
 
 /** How long the liar may stay silent before its connection ends. */
-export const SILENCE_MS = 1_000;
+const SILENCE_MS = 1_000;
 
 type Parts = {
   readonly engine: EngineWorld;

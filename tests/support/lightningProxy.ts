@@ -49,14 +49,14 @@ const SellerCalls = {
 
 export type NodeMethod = Exclude<keyof typeof SellerCalls.methods, 'subscribeInvoices'>;
 /** `hash` is empty for calls that are about no invoice. */
-export type NodeCall = { readonly method: NodeMethod; readonly hash: string };
+type NodeCall = { readonly method: NodeMethod; readonly hash: string };
 
 /**
  * `stall`: never answered and never forwarded. `lose_answer`: forwarded, then the connection seems lost. `pretend`:
  * answered OK without being forwarded. `forget`: the node says that it knows no such invoice. `fail`: unavailable.
  * A promise: forwarded when it resolves, also if the caller has given up by then.
  */
-export type Fate = 'stall' | 'lose_answer' | 'pretend' | 'forget' | 'fail' | Promise<void>;
+type Fate = 'stall' | 'lose_answer' | 'pretend' | 'forget' | 'fail' | Promise<void>;
 
 /** A node behind the proxy. */
 export type ProxyTarget = { readonly address: string; readonly token_file: string };

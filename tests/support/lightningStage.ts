@@ -36,7 +36,7 @@ export type Bought = {
 };
 
 /** What the seller's own RPC showed while it was watched. */
-export type Watch = {
+type Watch = {
   /** Moments at which S was shown although the payment was not SETTLED. */
   readonly leaks: readonly string[];
   /** Slowest answer since the last call of `restart`, milliseconds; the failures are those of a seller that is down. */
@@ -147,7 +147,7 @@ export async function payHeld(stage: LightningStage, swap: Bought): Promise<Hold
 }
 
 /** Waits for the stored swap, with a Liquid block now and then. */
-export async function rowWhen(
+async function rowWhen(
   stage: LightningStage,
   { id }: { readonly id: string },
   what: string,
@@ -161,7 +161,7 @@ export const paymentIs = (stage: LightningStage, swap: { readonly id: string }, 
   rowWhen(stage, swap, `payment ${payment}`, (row) => row.payment === payment);
 
 /** Makes a Liquid block now and then until the promise is settled. */
-export async function during<T>(stage: LightningStage, work: Promise<T>): Promise<T> {
+async function during<T>(stage: LightningStage, work: Promise<T>): Promise<T> {
   const nudge = setInterval(() => {
     stage.world.mine(1).catch(() => undefined);
   }, NUDGE_MS);

@@ -97,7 +97,7 @@ export const anyFacts: fc.Arbitrary<Facts> = fc.record({
 });
 
 /** One duty, with the swap as it was stored when the duty was decided. */
-export type Step = { readonly duty: string; readonly stored: Swap };
+type Step = { readonly duty: string; readonly stored: Swap };
 export type Outcome = { readonly steps: readonly Step[]; readonly end: Swap };
 
 /** More steps than any path has. */

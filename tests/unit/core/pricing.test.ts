@@ -49,11 +49,7 @@ describe('the price of a swap', () => {
   });
   it.each([
     ['one satoshi below the minimum', () => priceOf(price(1000n, 1n), 8_999n), 'at least 10000 sat, found 9999 sat'],
-    [
-      '2^63 - 1 msat, beyond the money range',
-      () => priceOf(price(2n ** 63n - 1n, 1n), 1n),
-      'found 9223372036855776',
-    ],
+    ['2^63 - 1 msat, beyond the money range', () => priceOf(price(2n ** 63n - 1n, 1n), 1n), 'found 9223372036855776'],
     ['beyond the money range', () => priceOf(price(10n ** 9n, 1n), 10n ** 15n), 'satoshi'],
     ['a price of zero', () => priceOf(price(0n, 1n), 10n ** 6n), 'positive integers'],
     ['a division by zero', () => priceOf(price(1n, 0n), 10n ** 6n), 'positive integers'],

@@ -8,8 +8,8 @@ import { fundedWith, htlcAt, PAYMENTS, REFUND_HEIGHT, spend } from '../../suppor
 import { drive, REPORT_NAMES, REPORTS, SIGNED, type Outcome, type ReportName } from './dutyCases.js';
 
 /** Blocks before T: every margin kept, one block early, and T itself. */
-export const HEIGHTS = { early: 58, 'T - 1': 1, T: 0 } as const;
-export const OUTPOINTS = {
+const HEIGHTS = { early: 58, 'T - 1': 1, T: 0 } as const;
+const OUTPOINTS = {
   unspent: [undefined, undefined],
   'claim in mempool': [spend('claim', 0), spend('claim', 0)],
   'claim in block': [spend('claim', 1), spend('claim', 1)],
