@@ -109,9 +109,10 @@ describe('the database is gone', () => {
     await stop();
     await swapd(world, ['accept-restore', '--yes']);
     await start();
-    await eventually('an open shop', async () =>
-      (await admin.client.getStatus({})).modes.length === 0 ? true : undefined,
-    );
+    await eventually('an open shop', async () => {
+      const { modes, inboundCapacityMsat } = await admin.client.getStatus({});
+      return modes.length === 0 && inboundCapacityMsat > 0n ? true : undefined;
+    });
   });
 
   it('bytes flipped in it are noticed at the start, and the refund is made from seed and bundle alone', async () => {
