@@ -20,7 +20,7 @@ import type { Coin } from '../liquid/wallet.js';
 import { findSwap } from '../store/swaps.js';
 import { findSwapTx, insertTx, pendingTxs, swapTxs, type OwnTx } from '../store/txs.js';
 import type { EngineContext } from './context.js';
-import { failpointsAroundCommit } from './failpoint.js';
+import { failpointsAroundCommit } from '../failpoint.js';
 import { feeCoins } from './feeCoin.js';
 import { judgedTip } from './tip.js';
 

@@ -10,7 +10,7 @@ import { findPause } from '../store/meta.js';
 import { findSwap, moveSwap } from '../store/swaps.js';
 import { insertTx } from '../store/txs.js';
 import type { EngineContext } from './context.js';
-import { failpointsAroundCommit } from './failpoint.js';
+import { failpointsAroundCommit } from '../failpoint.js';
 import { fenceReason } from './fence.js';
 import { judgedTip, type JudgedTip } from './tip.js';
 import { signSpend } from './walletSpend.js';

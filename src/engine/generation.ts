@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { errorChain, SwapError } from '../errors.js';
 import type { Store } from '../store/db.js';
 import { findGeneration, saveGeneration } from '../store/meta.js';
-import { failpoint } from './failpoint.js';
+import { failpoint } from '../failpoint.js';
 import { writeSyncedFile } from './syncedFile.js';
 
 type Body<T> = () => T extends PromiseLike<unknown> ? never : T;

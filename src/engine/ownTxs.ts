@@ -12,7 +12,7 @@ import { confirmations } from '../liquid/chain.js';
 import { findSwap } from '../store/swaps.js';
 import { isConflictedTx, markTxConflicted, markTxFinal, pendingTxs, type OwnTx } from '../store/txs.js';
 import type { EngineContext } from './context.js';
-import { failpointsAroundCall, failpointsAroundCommit } from './failpoint.js';
+import { failpointsAroundCall, failpointsAroundCommit } from '../failpoint.js';
 import { fenceReason } from './fence.js';
 import { ownEntry } from './ownEntry.js';
 

@@ -13,7 +13,7 @@ import { closeRefunds, findSwapTx, reopenTx, type TxKind } from '../store/txs.js
 import { signAbort } from './abort.js';
 import { writeBundle } from './bundle.js';
 import { invoiceLabel, pauseReason, tellAlarm, type EngineContext } from './context.js';
-import { failpoint, failpointsAroundCall, failpointsAroundCommit } from './failpoint.js';
+import { failpoint, failpointsAroundCall, failpointsAroundCommit } from '../failpoint.js';
 import { fund } from './fund.js';
 import { signRefund } from './refund.js';
 

@@ -16,7 +16,7 @@ import type { Coin } from '../liquid/wallet.js';
 import { findSwap } from '../store/swaps.js';
 import { findSwapTx, insertTx, swapTxs, type NewTx, type OwnTx } from '../store/txs.js';
 import type { EngineContext } from './context.js';
-import { failpointsAroundCall, failpointsAroundCommit } from './failpoint.js';
+import { failpointsAroundCall, failpointsAroundCommit } from '../failpoint.js';
 import { feeCoins } from './feeCoin.js';
 import { judgedTip } from './tip.js';
 

@@ -6,7 +6,7 @@ import { forgetBlocksFrom, recentBlocks, saveRecentBlock, type SeenBlock } from 
 import { savePause } from '../store/meta.js';
 import { reopenTxsFrom } from '../store/txs.js';
 import { pauseReason, tellAlarm, type EngineContext } from './context.js';
-import { failpointsAroundCommit } from './failpoint.js';
+import { failpointsAroundCommit } from '../failpoint.js';
 
 /** Transactions of ours that were signed so long before an undone block may have been in it. */
 const REOPENED_BLOCKS = 100;

@@ -7,7 +7,7 @@ import { errorChain, SwapError } from '../errors.js';
 import { tiedUp } from '../store/swaps.js';
 import { findRequestTx, insertTx } from '../store/txs.js';
 import type { EngineContext } from './context.js';
-import { failpointsAroundCall, failpointsAroundCommit } from './failpoint.js';
+import { failpointsAroundCall, failpointsAroundCommit } from '../failpoint.js';
 import { fenceReason } from './fence.js';
 import { inventory } from './inventory.js';
 import { judgedTip } from './tip.js';

@@ -6,7 +6,7 @@ import { isFinalState, type Swap } from '../core/swap.js';
 import { canonicalTerms, termsHash } from '../core/terms.js';
 import { PROFILES } from '../core/timelock.js';
 import { hex, msat, swapId, unixSecs, type Pubkey, type SwapId } from '../core/units.js';
-import { failpointsAroundCommit } from '../engine/failpoint.js';
+import { failpointsAroundCommit } from '../failpoint.js';
 import { inBackground } from '../engine/loop.js';
 import { SwapError } from '../errors.js';
 import type { CreateSwapRequest, Swap as SwapMessage } from '../gen/ln_liquid_swap/v1/swap.js';

@@ -83,10 +83,11 @@ async function endUnpaid(stage: Stage, ids: readonly string[]): Promise<void> {
   const open = ids.filter((id) => readSwap(stage.database, id)?.state === 'FUNDED');
   if (open.length === 0) return;
   await stage.world.mine(UNTIL_UNPAYABLE);
-  await mineUntil(stage, open, (swaps) => swaps.every(({ payment }) => payment === 'CANCELED'));
+  // A claim that a dying seller had not seen yet ends its swap here.
+  await mineUntil(stage, open, (swaps) => swaps.every((swap) => isEnded(swap) || swap.payment === 'CANCELED'));
   for (const id of open) {
     const swap = readSwap(stage.database, id);
-    if (swap !== undefined) await mineToRefundHeight(stage, swap);
+    if (swap !== undefined && !isEnded(swap)) await mineToRefundHeight(stage, swap);
   }
 }
 

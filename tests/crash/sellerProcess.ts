@@ -24,7 +24,7 @@ const OPEN_QUOTAS = {
 /** Keys of the configuration as environment variables. */
 export type Settings = Readonly<Record<string, string>>;
 
-/** Variables of {@link file://./../../src/engine/failpoint.ts}. */
+/** Variables of {@link file://./../../src/failpoint.ts}. */
 export type Arming = { readonly failpoint?: string; readonly traceFile?: string };
 
 export type SellerProcess = {

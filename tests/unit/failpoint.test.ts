@@ -5,9 +5,9 @@ import { join } from 'node:path';
 
 import { afterAll, describe, expect, it } from 'vitest';
 
-import { failpoint, failpointsAroundCall, failpointsAroundCommit } from '../../../src/engine/failpoint.js';
+import { failpoint, failpointsAroundCall, failpointsAroundCommit } from '../../src/failpoint.js';
 
-const MODULE = new URL('../../../dist/engine/failpoint.js', import.meta.url).href;
+const MODULE = new URL('../../dist/failpoint.js', import.meta.url).href;
 const dir = mkdtempSync(join(tmpdir(), 'failpoints-'));
 afterAll(() => {
   rmSync(dir, { recursive: true, force: true });
