@@ -3,6 +3,7 @@ import { LIQUID_NETWORKS, networkOfGenesis, type LiquidNetworkName } from '../co
 import { unixSecs, type BlockHash, type Pubkey, type UnixSecs } from '../core/units.js';
 import type { LightningNode } from '../lightning/node.js';
 import { BuyerError } from './buyerError.js';
+import type { ExternalPayer } from './externalPay.js';
 import { askAll, type NamedChain } from './observe.js';
 import type { SellerClient } from './rpcClient.js';
 
@@ -25,6 +26,8 @@ export type Buyer = ChainSide & {
   readonly givenSellerNodeId: Pubkey | undefined;
   /** Not needed before paying. */
   readonly lightning: LightningNode | undefined;
+  /** Pays instead of the node. */
+  readonly external: ExternalPayer | undefined;
 };
 
 /** The present time. */

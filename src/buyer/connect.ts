@@ -12,6 +12,7 @@ import { openWallet, type CachedOutput, type OutputCache } from '../liquid/walle
 import type { Logger } from '../log.js';
 import { detectNetwork, type Buyer, type ChainSide } from './buyer.js';
 import { readSeed } from './dataDir.js';
+import type { ExternalPayer } from './externalPay.js';
 import { readPrivateFile, writePrivateFile } from './files.js';
 import { openSeller, type RpcEndpoint } from './rpcClient.js';
 
@@ -38,6 +39,8 @@ export type BuyerEndpoints = {
   readonly seller: RpcEndpoint & { readonly nodeId?: Pubkey | undefined };
   readonly electrum: ElectrumEndpoints;
   readonly lightning?: LightningEndpoint | undefined;
+  /** A person with another wallet pays instead of the node. */
+  readonly external?: ExternalPayer | undefined;
   readonly log: Logger;
 };
 
@@ -79,6 +82,7 @@ export async function connectBuyer(endpoints: BuyerEndpoints): Promise<Opened<Bu
       seller: seller.client,
       givenSellerNodeId: endpoints.seller.nodeId,
       lightning,
+      external: endpoints.external,
     },
     close: () => {
       seller.close();

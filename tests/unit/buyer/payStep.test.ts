@@ -176,6 +176,7 @@ function scene(
     seller: connection.client,
     givenSellerNodeId: undefined,
     lightning: node,
+    external: undefined,
   };
   const htlc: StoredHtlc = {
     swapId: handover.swapId,
