@@ -5,13 +5,17 @@
  * A code names what is wrong when the check fails.
  */
 export const CHECK_CODES = {
-  electrum_servers: 'enough servers of our own answer (two on mainnet, unless one is trusted by flag)',
+  electrum_servers:
+    'all servers of our own answer, and they are enough (two of different operators on mainnet, unless one is trusted by flag)',
   genesis: 'every server is on the chain of the deal: its block 0 hashes to the expected genesis',
   tip_rule: 'the tips are fresh, plausible and agree',
   invoice_unreadable: 'the invoice is valid BOLT 11',
   invoice_network: 'the invoice is for the Bitcoin network that belongs to this Liquid network',
   invoice_signature_payee: "the invoice's signature recovers to the pinned node of the seller",
+  invoice_amountless: 'the invoice names an amount',
   invoice_amount: 'the invoice asks exactly the quoted price',
+  invoice_payment_secret: 'the invoice has a payment secret of 32 bytes',
+  invoice_features: 'the invoice requires no feature that we do not know',
   invoice_expired: 'the invoice has not expired',
   invoice_expiry_left: 'the invoice lives at least 120 seconds more',
   script_template: 'the witness script is the HTLC template, byte for byte',
@@ -19,7 +23,7 @@ export const CHECK_CODES = {
   script_claim_key: 'the HTLC pays our own claim key',
   payment_hash_mismatch: 'the invoice and the HTLC are locked by the same hash',
   terms_hash_mismatch: 'the invoice commits to the terms that we rebuilt from our own request',
-  funding_txid: "our servers' bytes of the funding hash to its txid",
+  funding_txid: 'the bytes of the funding that every server has hash to its txid',
   funding_blinded: 'the HTLC outputs show asset and amount in the clear',
   funding_nonce: 'the HTLC outputs carry no nonce',
   funding_missing_output:
@@ -31,10 +35,12 @@ export const CHECK_CODES = {
   funding_confirmations: 'the funding is as deep as we asked',
   merkle_proof: 'the funding is proven into a block that every server has',
   outpoint_spent: 'every HTLC output is unspent on every server',
+  refund_broadcast: 'no server knows a transaction that spends the HTLC without the preimage',
   refund_height_too_low: 'the refund opens late enough for a payment sent now',
   final_cltv_too_high: "the invoice's final CLTV is at most 80 blocks",
   final_cltv_vs_cap: 'the final CLTV, plus 3 of padding, fits under our cap of the total CLTV',
-  fee_subsidy_too_low: 'the L-BTC in the HTLC pays the claim at 1.5 times the present fee rate',
+  fee_subsidy_too_low:
+    'the L-BTC in the HTLC, or that of our own wallet, pays the claim at 1.5 times the present fee rate',
 } as const;
 
 /** Code of a check. */

@@ -9,15 +9,7 @@ import {
   PROFILES,
   safeTotalCltvDelta,
 } from '../core/timelock.js';
-import {
-  outpointKey,
-  satPerKvb,
-  sat,
-  type BlockHeight,
-  type Outpoint,
-  type Sat,
-  type SatPerKvb,
-} from '../core/units.js';
+import { satPerKvb, sat, type BlockHeight, type Sat, type SatPerKvb } from '../core/units.js';
 import { confirmations } from '../liquid/chain.js';
 import { check, uncheckable, type Check } from './check.js';
 import type { Deal, Handover, ServerView, Surroundings } from './deal.js';
@@ -52,21 +44,40 @@ export function leastSubsidy(feeRate: SatPerKvb, percent: bigint): Sat {
 export const highestFeeRate = (servers: readonly { readonly feeRate: SatPerKvb }[]): SatPerKvb =>
   satPerKvb(servers.reduce((highest, { feeRate }) => (feeRate > highest ? feeRate : highest), 100n));
 
-const listed = (found: readonly string[]): string => (found.length === 0 ? 'nothing' : [...new Set(found)].join(', '));
+/** What several servers show, each thing once. */
+export const listed = (found: readonly string[]): string =>
+  found.length === 0 ? 'nothing' : [...new Set(found)].join(', ');
+
+/**
+ * Who runs each server, as far as a name tells: the last two labels of a host name, or the whole address. Two servers of
+ * one operator lie together, so they count as one.
+ */
+function operatorsOf(servers: readonly AnsweringServer[]): Set<string> {
+  return new Set(
+    servers.map(({ name }) => {
+      const [, host = name] = /^[a-z]+:\/\/(.+):\d+$/.exec(name.toLowerCase()) ?? [];
+      const isAddress = /^[\d.]+$/.test(host) || host.includes(':');
+      return isAddress ? host : host.replace(/\.$/, '').split('.').slice(-2).join('.');
+    }),
+  );
+}
 
 /** Enough servers, all on the right chain, with believable tips. */
 export function checkServers(deal: Deal, around: Surroundings, tip: TipVerdict): Check[] {
   const needed = deal.network === 'liquidv1' && !around.isSingleServerTrusted ? 2 : 1;
   const good = answering(around.servers);
   const silent = around.servers.filter((server) => 'problem' in server);
-  const isEnough = good.length >= needed && silent.length === 0;
+  const operators = operatorsOf(good);
+  const isEnough = operators.size >= needed && silent.length === 0;
   const answers = [
     `${good.length} of ${around.servers.length} answered`,
+    ...(operators.size < good.length ? [`operators: ${[...operators].join(', ')}`] : []),
     ...silent.map((server) => `${server.name}: ${server.problem}`),
   ];
+  const enough = needed === 1 ? 'all servers to answer' : `${needed} or more, of different operators, all answering`;
   const tipText = tip.ok ? `height ${tip.height}` : tip.problem;
   return [
-    check('electrum_servers', isEnough, `${needed} or more, all answering`, answers.join('; ')),
+    check('electrum_servers', isEnough, enough, answers.join('; ')),
     check(
       'genesis',
       good.length > 0 && good.every((server) => server.genesis === deal.genesis),
@@ -77,19 +88,12 @@ export function checkServers(deal: Deal, around: Surroundings, tip: TipVerdict):
   ];
 }
 
-/** The funding is in a proven block, deep enough, and nobody spent the HTLC. */
-export function checkDepth(
-  deal: Deal,
-  handover: Handover,
-  around: Surroundings,
-  outpoints: readonly Outpoint[] | undefined,
-): Check[] {
+/** The funding is in a proven block, and deep enough. */
+export function checkDepth(deal: Deal, handover: Handover, around: Surroundings): Check[] {
   const servers = answering(around.servers);
   const every = (holds: (server: AnsweringServer) => boolean): boolean => servers.length > 0 && servers.every(holds);
   const depth = (server: AnsweringServer): number => confirmations(server.fundingHeight ?? 0, server.tip.height);
   const blocks = servers.map((server) => ('block' in server.inclusion ? server.inclusion.block : undefined));
-  const unspent = (point: Outpoint): boolean => every((server) => server.unspent.has(outpointKey(point)));
-  const spent = outpoints?.filter((point) => !unspent(point)).map(outpointKey) ?? [];
   return [
     check(
       'funding_height',
@@ -109,9 +113,6 @@ export function checkDepth(
       'a proof into the same block from every server',
       listed(servers.map(({ inclusion }) => ('block' in inclusion ? inclusion.block : inclusion.problem))),
     ),
-    outpoints === undefined
-      ? uncheckable('outpoint_spent', 'every HTLC output unspent', 'no funding outputs')
-      : check('outpoint_spent', spent.length === 0, 'every HTLC output unspent', listed(spent)),
   ];
 }
 
@@ -124,24 +125,26 @@ function payerMin(deal: Deal): number {
   return profile.payerMin;
 }
 
-/** Blocks left before the refund, and the cap of the total CLTV that they allow (undefined: none is safe). */
-export function timelockLeft(
+/** L: the greatest total CLTV delta that a payment sent now may have, undefined if none is safe. */
+export const safeCap = (
   deal: Deal,
   htlc: HtlcTerms,
   invoice: DecodedInvoice,
   tipHeight: BlockHeight,
-): { blocksLeft: number; cap: number | undefined } {
-  const blocksLeft = htlc.refundHeight - tipHeight;
-  const finalCltvDelta = invoice.minFinalCltvDelta;
-  return { blocksLeft, cap: safeTotalCltvDelta({ blocksLeft, finalCltvDelta, regtest: isRegtest(deal) }) };
-}
+): number | undefined =>
+  safeTotalCltvDelta({
+    blocksLeft: htlc.refundHeight - tipHeight,
+    finalCltvDelta: invoice.minFinalCltvDelta,
+    regtest: isRegtest(deal),
+  });
 
-/** The L-BTC in the HTLC pays a claim at 1.5 times the present rate. */
+/** The L-BTC in the HTLC, or that of the buyer's own wallet, pays a claim at 1.5 times the present rate. */
 export function checkSubsidy(deal: Deal, around: Surroundings): Check {
   const servers = answering(around.servers);
   const least = leastSubsidy(highestFeeRate(servers), 150n);
-  const isEnough = servers.length > 0 && deal.feeSubsidySat >= least;
-  return check('fee_subsidy_too_low', isEnough, `at least ${least} sat`, `${deal.feeSubsidySat} sat`);
+  const isEnough = servers.length > 0 && (deal.feeSubsidySat >= least || around.ownLbtcSat >= least);
+  const own = around.ownLbtcSat === 0n ? '' : `, and ${around.ownLbtcSat} sat in our own wallet`;
+  return check('fee_subsidy_too_low', isEnough, `at least ${least} sat`, `${deal.feeSubsidySat} sat${own}`);
 }
 
 /** A payment sent now ends before the refund opens. */
@@ -151,16 +154,20 @@ export function checkTimelock(
 ): Check[] {
   const { htlc, invoice, tip } = known;
   const needed = payerMin(deal) + PAYER_SPARE_BLOCKS;
-  if (htlc === undefined || invoice === undefined || !tip.ok) {
-    const missing = htlc === undefined ? 'no HTLC script' : invoice === undefined ? 'no invoice' : 'no believable tip';
+  const final = invoice?.minFinalCltvDelta;
+  const finalCltv =
+    final === undefined
+      ? uncheckable('final_cltv_too_high', `at most ${MAX_FINAL_CLTV_DELTA}`, 'no invoice')
+      : check('final_cltv_too_high', final <= MAX_FINAL_CLTV_DELTA, `at most ${MAX_FINAL_CLTV_DELTA}`, String(final));
+  if (htlc === undefined || !tip.ok) {
+    const missing = htlc === undefined ? 'no HTLC script' : 'no believable tip';
     return [
       uncheckable('refund_height_too_low', `at least ${needed} blocks left`, missing),
-      uncheckable('final_cltv_too_high', `at most ${MAX_FINAL_CLTV_DELTA}`, missing),
+      finalCltv,
       uncheckable('final_cltv_vs_cap', 'a safe cap', missing),
     ];
   }
-  const { blocksLeft, cap } = timelockLeft(deal, htlc, invoice, tip.height);
-  const final = invoice.minFinalCltvDelta;
+  const blocksLeft = htlc.refundHeight - tip.height;
   return [
     check(
       'refund_height_too_low',
@@ -168,14 +175,20 @@ export function checkTimelock(
       `at least ${needed} blocks left`,
       `${blocksLeft} (refund at ${htlc.refundHeight}, tip ${tip.height})`,
     ),
-    check('final_cltv_too_high', final <= MAX_FINAL_CLTV_DELTA, `at most ${MAX_FINAL_CLTV_DELTA}`, String(final)),
-    check(
-      'final_cltv_vs_cap',
-      cap !== undefined,
-      `final CLTV + ${PAYER_CLTV_PADDING} <= cap`,
-      cap === undefined
-        ? `${final} + ${PAYER_CLTV_PADDING}, and no cap is safe`
-        : `${final} + ${PAYER_CLTV_PADDING} <= ${cap}`,
-    ),
+    finalCltv,
+    invoice === undefined
+      ? uncheckable('final_cltv_vs_cap', 'a safe cap', 'no invoice')
+      : checkCap(deal, htlc, invoice, tip.height),
   ];
+}
+
+function checkCap(deal: Deal, htlc: HtlcTerms, invoice: DecodedInvoice, tipHeight: BlockHeight): Check {
+  const cap = safeCap(deal, htlc, invoice, tipHeight);
+  const padded = `${invoice.minFinalCltvDelta} + ${PAYER_CLTV_PADDING}`;
+  return check(
+    'final_cltv_vs_cap',
+    cap !== undefined,
+    `final CLTV + ${PAYER_CLTV_PADDING} <= cap`,
+    cap === undefined ? `${padded}, and no cap is safe` : `${padded} <= ${cap}`,
+  );
 }

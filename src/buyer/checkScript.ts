@@ -60,40 +60,46 @@ const FUNDING_CODES = [
   'funding_amount',
 ] as const satisfies readonly (FundingProblem['code'] & CheckCode)[];
 
-/** The funding's bytes from one of the buyer's servers hash to its txid and hold what was ordered. */
+/**
+ * The funding's bytes hash to its txid on every server and hold what was ordered. The txid covers every output, so that
+ * one server's bytes tell what all of them hold.
+ */
 export function checkFunding(
   deal: Deal,
   handover: Handover,
-  raw: Uint8Array | undefined,
-): { checks: Check[]; outpoints: readonly HtlcOutpoint[] | undefined } {
+  raws: readonly (Uint8Array | undefined)[],
+): { checks: Check[]; funding: { raw: Buffer; outpoints: readonly HtlcOutpoint[] } | undefined } {
   const { policyAsset } = LIQUID_NETWORKS[deal.network];
   const scriptPubKey = p2wshScriptPubKey(handover.witnessScript);
   const expected = fundingOutputs({ ...deal, policyAsset, scriptPubKey });
   const ordered = expected.map((output) => `${output.value} of asset ${output.assetId}`).join(' and ');
-  const read = readTransaction(raw);
-  if ('problem' in read) {
+  const all = raws.map(readTransaction);
+  const shown = all.length === 0 ? ['no server answered'] : all.map((read) => read.problem ?? txidOf(read.tx));
+  const isSame = shown.every((found) => found === handover.fundingTxid);
+  const sameTxid = check('funding_txid', isSame, handover.fundingTxid, [...new Set(shown)].join(', '));
+  const readable = all.filter((read) => read.problem === undefined);
+  // The one that is asked about before any other, so that the findings are about it if a server has it.
+  const read = readable.find(({ tx }) => txidOf(tx) === handover.fundingTxid) ?? readable[0];
+  if (read === undefined) {
     const missing = FUNDING_CODES.map((code) => uncheckable(code, ordered, 'no funding transaction'));
-    return {
-      checks: [check('funding_txid', false, handover.fundingTxid, read.problem), ...missing],
-      outpoints: undefined,
-    };
+    return { checks: [sameTxid, ...missing], funding: undefined };
   }
-  const id = txidOf(read.tx);
   const found = findFundingOutputs(read.tx, { scriptPubKey, expected });
-  const isPayingUs = id === handover.fundingTxid && found.ok;
   return {
-    checks: [
-      check('funding_txid', id === handover.fundingTxid, handover.fundingTxid, id),
-      ...fundingFindings(ordered, found.ok ? undefined : found.problem),
-    ],
-    outpoints: isPayingUs ? found.outpoints : undefined,
+    checks: [sameTxid, ...fundingFindings(ordered, found.ok ? undefined : found.problem)],
+    funding: isSame && found.ok ? { raw: read.raw, outpoints: found.outpoints } : undefined,
   };
 }
 
-function readTransaction(raw: Uint8Array | undefined): { tx: Transaction } | { problem: string } {
-  if (raw === undefined) return { problem: 'no such transaction on our servers' };
+/** A transaction, or why the bytes are none. */
+type ReadTransaction =
+  { readonly tx: Transaction; readonly raw: Buffer; readonly problem?: undefined } | { readonly problem: string };
+
+/** A server's bytes, read without trusting them. */
+export function readTransaction(raw: Uint8Array | undefined): ReadTransaction {
+  if (raw === undefined) return { problem: 'no such transaction' };
   try {
-    return { tx: parseTransaction(raw) };
+    return { tx: parseTransaction(raw), raw: Buffer.from(raw) };
   } catch (error) {
     return { problem: errorChain(error) };
   }

@@ -47,6 +47,7 @@ export type Handover = {
 /** What one Electrum server of the buyer shows about the HTLC, or why it shows nothing. */
 export type ServerView =
   | {
+      /** `ssl://host:port` or `tcp://host:port`. */
       readonly name: string;
       readonly genesis: BlockHash;
       readonly tip: Tip;
@@ -58,6 +59,8 @@ export type ServerView =
       readonly inclusion: { readonly block: BlockHash } | { readonly problem: string };
       /** Keys of the unspent outpoints of the HTLC script. */
       readonly unspent: ReadonlySet<string>;
+      /** Raw transactions of the script's history besides the funding; spends are read out of these bytes. */
+      readonly others: readonly Buffer[];
       readonly feeRate: SatPerKvb;
     }
   | { readonly name: string; readonly problem: string };
@@ -69,4 +72,12 @@ export type Surroundings = {
   readonly lastAcceptedTip: AcceptedTip | undefined;
   /** The user's word that one server is enough on mainnet. */
   readonly isSingleServerTrusted: boolean;
+  /** Confirmed L-BTC of the buyer's own wallet, which may pay the claim instead of the subsidy; 0 when not asked. */
+  readonly ownLbtcSat: Sat;
+};
+
+/** As much of a wallet as a verification asks. */
+export type LbtcWallet = {
+  /** Confirmed L-BTC, satoshi. @throws SwapError `chain_unavailable`. */
+  readonly lbtcSat: () => Promise<Sat>;
 };

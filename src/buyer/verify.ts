@@ -9,17 +9,10 @@ import type { DecodedInvoice } from '../core/invoice.js';
 import type { HtlcOutpoint } from '../core/tx.js';
 import type { BlockHeight } from '../core/units.js';
 import { CHECK_CODES, type Check, type CheckCode } from './check.js';
-import {
-  answering,
-  checkDepth,
-  checkServers,
-  checkSubsidy,
-  checkTimelock,
-  timelockLeft,
-  tipVerdict,
-} from './checkChain.js';
+import { answering, checkDepth, checkServers, checkSubsidy, checkTimelock, safeCap, tipVerdict } from './checkChain.js';
 import { checkBinding, checkInvoice, readInvoice } from './checkInvoice.js';
 import { checkFunding, checkScript, readScript } from './checkScript.js';
+import { checkUnspent } from './checkSpent.js';
 import type { Deal, Handover, Surroundings } from './deal.js';
 
 /** What a verification found out besides its checks; only there when every check passed. */
@@ -43,30 +36,30 @@ export function verifySwap(deal: Deal, handover: Handover, around: Surroundings)
   const invoice = 'invoice' in read ? read.invoice : undefined;
   const htlc = readScript(handover.witnessScript);
   const tip = tipVerdict(deal, around);
-  const fundingTx = answering(around.servers).find((server) => server.funding !== undefined)?.funding;
-  const funding = checkFunding(deal, handover, fundingTx);
-  const points = funding.outpoints?.map((output) => output.outpoint);
-  const found = [
+  const { checks: fundingChecks, funding } = checkFunding(
+    deal,
+    handover,
+    answering(around.servers).map((server) => server.funding),
+  );
+  const points = funding?.outpoints.map((output) => output.outpoint);
+  const checks = inOrder([
     ...checkServers(deal, around, tip),
     ...checkInvoice(deal, handover.bolt11, around.now),
     ...checkScript(deal, handover, htlc),
     ...checkBinding(deal, handover, htlc, invoice),
-    ...funding.checks,
-    ...checkDepth(deal, handover, around, points),
+    ...fundingChecks,
+    ...checkDepth(deal, handover, around),
+    ...checkUnspent(around, points, htlc),
     ...checkTimelock(deal, { htlc, invoice, tip }),
     checkSubsidy(deal, around),
-  ];
-  const checks = inOrder(found);
-  const { outpoints } = funding;
-  if (htlc === undefined || invoice === undefined || outpoints === undefined || !tip.ok || fundingTx === undefined) {
+  ]);
+  if (htlc === undefined || invoice === undefined || funding === undefined || !tip.ok) {
     return { checks, facts: undefined };
   }
-  const { cap } = timelockLeft(deal, htlc, invoice, tip.height);
-  if (cap === undefined || checks.some((item) => !item.ok)) return { checks, facts: undefined };
-  return {
-    checks,
-    facts: { htlc, invoice, outpoints, tipHeight: tip.height, maxTotalCltvDelta: cap, fundingTx },
-  };
+  const maxTotalCltvDelta = safeCap(deal, htlc, invoice, tip.height);
+  if (maxTotalCltvDelta === undefined || checks.some((item) => !item.ok)) return { checks, facts: undefined };
+  const { outpoints, raw: fundingTx } = funding;
+  return { checks, facts: { htlc, invoice, outpoints, tipHeight: tip.height, maxTotalCltvDelta, fundingTx } };
 }
 
 /** The codes that failed. */

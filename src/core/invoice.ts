@@ -4,10 +4,12 @@
  * The library checks the checksum and recovers the payee; this guard adds what it lets through: a missing payment
  * secret, unknown required features, repeated fields, another network. An invoice without amount is refused: every
  * invoice here has a price.
+ *
+ * A refusal names the field, so that nobody has to read it out of a sentence.
  */
 import { decode, type PaymentRequestObject, type TagsObject } from 'bolt11';
 
-import { SwapError } from '../errors.js';
+import { SwapError, type FieldViolation } from '../errors.js';
 import type { BitcoinNetworkName } from './network.js';
 import {
   msat,
@@ -38,6 +40,14 @@ export type DecodedInvoice = {
   readonly description: string | undefined;
 };
 
+/** What an invoice says, and what of it keeps a payer from paying although it can be read. */
+export type InvoiceReading = {
+  /** `amountMsat` is 0 if the invoice has no amount. */
+  readonly invoice: DecodedInvoice;
+  /** Fields `amount` (there is none), `payment_secret` (none, or not 32 bytes), `features` (a required one is unknown). */
+  readonly refusals: readonly FieldViolation[];
+};
+
 type Decoded = PaymentRequestObject & { tagsObject: TagsObject };
 
 /** Longer than any invoice of a node; keeps hostile text cheap. */
@@ -66,18 +76,30 @@ const SINGLE_FIELDS = [
   'feature_bits',
 ] as const;
 
-function refuse(what: string, expected: string, found: string): never {
-  throw new SwapError('invalid_argument', `invoice ${what}: expected ${expected}, found ${found}`);
+const violation = (field: string, expected: string, found: string): FieldViolation => ({
+  field,
+  description: `expected ${expected}, found ${found}`,
+});
+
+function refuseFor(refusal: FieldViolation): never {
+  const { field, description } = refusal;
+  throw new SwapError('invalid_argument', `invoice ${field}: ${description}`, { violations: [refusal] });
 }
 
-/** `ln`, the network, then nothing or an amount: digits without leading zero and at most one multiplier. */
-function checkPrefix(text: string, network: BitcoinNetworkName): void {
+const refuse = (what: string, expected: string, found: string): never => refuseFor(violation(what, expected, found));
+
+/**
+ * `ln`, the network, then nothing or an amount: digits without leading zero and at most one multiplier.
+ *
+ * @returns whether there is an amount.
+ */
+function checkPrefix(text: string, network: BitcoinNetworkName): boolean {
   const humanPart = text.slice(0, text.lastIndexOf('1'));
   const match = /^ln([a-z]+)([1-9][0-9]*[munp]?)?$/.exec(humanPart);
   const [, prefix = '', amount = ''] = match ?? [];
   if (match === null) refuse('prefix', `ln${BECH32_PREFIX[network]} and an amount`, 'neither');
   if (prefix !== BECH32_PREFIX[network]) refuse('network', `${network} (ln${BECH32_PREFIX[network]})`, `ln${prefix}`);
-  if (amount === '') refuse('amount', 'an amount', 'none');
+  return amount !== '';
 }
 
 function decodeText(text: string, network: BitcoinNetworkName): Decoded {
@@ -97,24 +119,30 @@ function checkFields(decoded: Decoded): void {
     const found = decoded.tags.filter((tag) => tag.tagName === name).length;
     if (found > 1) refuse(name, 'at most once', `${found} times`);
   }
-  const secret = decoded.tagsObject.payment_secret ?? '';
-  if (!/^[0-9a-f]{64}$/.test(secret)) refuse('payment_secret', '32 bytes', `${secret.length / 2} bytes`);
   // BOLT 11: with an `n` field the signature is validated, not recovered from, and must then be canonical.
   const isHighS = (decoded.signature ?? '').slice(64) > MAX_LOW_S;
   if (isHighS && decoded.tagsObject.payee_node_key !== undefined) refuse('signature', 'low S', 'high S');
 }
 
+function secretRefusals({ tagsObject }: Decoded): FieldViolation[] {
+  const secret = tagsObject.payment_secret ?? '';
+  return /^[0-9a-f]{64}$/.test(secret) ? [] : [violation('payment_secret', '32 bytes', `${secret.length / 2} bytes`)];
+}
+
 /** Bits 0..19 have names in the library, those above come as a list. Odd bits may be ignored. */
-function checkFeatures({ tagsObject }: Decoded): void {
+function featureRefusals({ tagsObject }: Decoded): FieldViolation[] {
+  const refused = (feature: string): FieldViolation[] => [
+    violation('features', 'no unknown required feature', feature),
+  ];
   for (const [name, feature] of Object.entries(tagsObject.feature_bits ?? {})) {
     if (typeof feature !== 'object') continue; // the field's length
     if ('required' in feature && feature.required && !KNOWN_FEATURES.has(name)) {
-      refuse('features', 'no unknown required feature', name);
+      return refused(name);
     }
   }
   const { bits = [], start_bit: firstBit = 0 } = tagsObject.feature_bits?.extra_bits ?? {};
   const unknown = bits.findIndex((isSet, i) => isSet && i % 2 === 0 && firstBit + i !== PAYMENT_METADATA_BIT);
-  if (unknown >= 0) refuse('features', 'no unknown required feature', `feature ${firstBit + unknown}`);
+  return unknown < 0 ? [] : refused(`feature ${firstBit + unknown}`);
 }
 
 /** A count of the invoice that must be an exact, plausible integer. */
@@ -152,19 +180,37 @@ function assemble(text: string, network: BitcoinNetworkName, decoded: Decoded): 
 }
 
 /**
- * Reads an invoice.
+ * Reads an invoice, also one that nobody should pay for want of an amount, a payment secret or a known feature.
  *
  * @param network whose invoices alone are accepted.
- * @throws SwapError `invalid_argument`, and nothing else, for anything that BOLT 11 tells a payer to refuse, for another
- *   network, for more than 4096 characters, and for an invoice without amount.
+ * @throws SwapError `invalid_argument`, and nothing else, for anything else that BOLT 11 tells a payer to refuse, for
+ *   another network (violation `network`) and for more than 4096 characters.
  */
-export function decodeInvoice(text: string, network: BitcoinNetworkName): DecodedInvoice {
+export function inspectInvoice(text: string, network: BitcoinNetworkName): InvoiceReading {
   if (text.length > MAX_CHARACTERS) refuse('length', `at most ${MAX_CHARACTERS} characters`, text.length.toString());
   const lower = text.toLowerCase();
   if (text !== lower && text !== text.toUpperCase()) refuse('text', 'one letter case', 'mixed case');
-  checkPrefix(lower, network);
+  const hasAmount = checkPrefix(lower, network);
   const decoded = decodeText(lower, network);
   checkFields(decoded);
-  checkFeatures(decoded);
-  return assemble(lower, network, decoded);
+  const refusals = [
+    ...(hasAmount ? [] : [violation('amount', 'an amount', 'none')]),
+    ...secretRefusals(decoded),
+    ...featureRefusals(decoded),
+  ];
+  return { invoice: assemble(lower, network, decoded), refusals };
+}
+
+/**
+ * Reads an invoice that can be paid.
+ *
+ * @param network whose invoices alone are accepted.
+ * @throws SwapError `invalid_argument`, and nothing else, for anything that BOLT 11 tells a payer to refuse, for another
+ *   network, for more than 4096 characters, and for an invoice without amount. The violation names the field.
+ */
+export function decodeInvoice(text: string, network: BitcoinNetworkName): DecodedInvoice {
+  const { invoice, refusals } = inspectInvoice(text, network);
+  const [refusal] = refusals;
+  if (refusal !== undefined) refuseFor(refusal);
+  return invoice;
 }

@@ -66,6 +66,9 @@ export type Story = {
 
 export type AnsweringServer = Extract<ServerView, { tip: unknown }>;
 
+/** Servers of different operators. */
+const SERVERS = ['tcp://electrum.one.example:50001', 'ssl://electrum.two.example:50002'];
+
 const PREFIX = { bitcoin: 'lnbc', testnet: 'lntb', regtest: 'lnbcrt' } as const;
 
 /** The truth on a network, 250 of an asset for 50 000 sat. */
@@ -168,13 +171,14 @@ export function tell(zkp: Zkp, story: Story): { deal: Deal; handover: Handover; 
   const fundingTxid = txidOf(tx);
   const id = swapId('ab'.repeat(16));
   const view: AnsweringServer = {
-    name: 'tcp://own:50001',
+    name: '',
     genesis: story.deal.genesis,
     tip: { height: blockHeight(TIP), hash: BLOCK, time: unixSecs(NOW - 30) },
     funding,
     fundingHeight: TIP - 1,
     inclusion: { block: BLOCK },
     unspent: new Set(tx.outs.map((_, vout) => outpointKey(outpoint(fundingTxid, vout)))),
+    others: [],
     feeRate: satPerKvb(100n),
   };
   const handover = { swapId: id, bolt11: invoiceOf(story, { swapId: id }), witnessScript, fundingTxid };
@@ -182,10 +186,13 @@ export function tell(zkp: Zkp, story: Story): { deal: Deal; handover: Handover; 
     deal: story.deal,
     handover: story.handover(handover),
     around: {
-      servers: Array.from({ length: story.servers }, (_, i) => (i === 0 ? story.server(view) : view)),
+      servers: SERVERS.slice(0, story.servers).map((name, i) =>
+        i === 0 ? story.server({ ...view, name }) : { ...view, name },
+      ),
       now: unixSecs(NOW),
       lastAcceptedTip: { height: blockHeight(TIP - 10), at: unixSecs(NOW - 600) },
       isSingleServerTrusted: false,
+      ownLbtcSat: sat(0n),
       ...story.around,
     },
   };
