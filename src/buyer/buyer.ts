@@ -6,6 +6,7 @@ import { BuyerError } from './buyerError.js';
 import type { ExternalPayer } from './externalPay.js';
 import { askAll, type NamedChain } from './observe.js';
 import type { SellerClient } from './rpcClient.js';
+import type { BuyerWallet } from './wallet.js';
 
 /** The buyer's side of the chain: enough to verify and to claim. */
 export type ChainSide = {
@@ -28,6 +29,8 @@ export type Buyer = ChainSide & {
   readonly lightning: LightningNode | undefined;
   /** Pays instead of the node. */
   readonly external: ExternalPayer | undefined;
+  /** Of the same seed; nothing is asked before it is used. */
+  readonly wallet: BuyerWallet;
 };
 
 /** The present time. */

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createServer, ServerError, Status, type Server } from 'nice-grpc';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
-import { nowSecs, type Buyer } from '../../../src/buyer/buyer.js';
+import { nowSecs, type Buyer, type ChainSide } from '../../../src/buyer/buyer.js';
 import { signClaim, type ClaimSource } from '../../../src/buyer/claim.js';
 import { readClaimKit } from '../../../src/buyer/claimKit.js';
 import { claimKitFile, claimSource } from '../../../src/buyer/claimStep.js';
@@ -16,6 +16,7 @@ import { pay } from '../../../src/buyer/payStep.js';
 import type { Progress, PurchaseRecord, StoredHtlc } from '../../../src/buyer/record.js';
 import { openSeller, type RpcConnection, type SellerClient } from '../../../src/buyer/rpcClient.js';
 import { verifySwap } from '../../../src/buyer/verify.js';
+import { openBuyerWallet } from '../../../src/buyer/wallet.js';
 import type { Zkp } from '../../../src/core/blind.js';
 import { claimKey } from '../../../src/core/keys.js';
 import { pubkeyHash } from '../../../src/core/htlc.js';
@@ -24,6 +25,7 @@ import { SwapError } from '../../../src/errors.js';
 import { PaymentStatus, Swap, SwapServiceDefinition, SwapStatus } from '../../../src/gen/ln_liquid_swap/v1/swap.js';
 import type { LightningNode, PaymentResult, PayRequest } from '../../../src/lightning/node.js';
 import type { LiquidChain } from '../../../src/liquid/chain.js';
+import { createLogger } from '../../../src/log.js';
 import { keyOf, loadZkp, preimageOf, refusal } from '../core/zkp.js';
 import { BLOCK, honest, PREIMAGE, tell, TIP, type AnsweringServer } from './honest.js';
 
@@ -166,10 +168,13 @@ function scene(
   const node = scriptedNode(answer);
   const spends: Scene['spends'] = [];
   const chain = shownChain({ ...view, ...change(view) }, spends);
-  const buyer: Buyer = {
+  const side: ChainSide = {
     network: 'regtest',
     chains: [{ name: 'tcp://own:1', chain }],
     isSingleServerTrusted: false,
+  };
+  const buyer: Buyer = {
+    ...side,
     dir,
     seed: SEED,
     sellerAddress: 'seller:1',
@@ -177,6 +182,7 @@ function scene(
     givenSellerNodeId: undefined,
     lightning: node,
     external: undefined,
+    wallet: openBuyerWallet(side, { dir, seed: SEED, log: createLogger('test-buyer', 'silent') }),
   };
   const htlc: StoredHtlc = {
     swapId: handover.swapId,
