@@ -5,7 +5,7 @@ import { isRefundBy } from '../core/htlcSpend.js';
 import { isFunded, type FundedSwap, type Swap } from '../core/swap.js';
 import { BUMP_AFTER_BLOCKS, FINAL_CONFS, MAX_REORG_BLOCKS } from '../core/timelock.js';
 import { parseTransaction } from '../core/tx.js';
-import { blockHeight, displayHex, outpointKey, type BlockHeight, type Txid } from '../core/units.js';
+import { blockHeight, displayHex, outpointKey, type BlockHeight, type SwapId, type Txid } from '../core/units.js';
 import { errorChain, SwapError } from '../errors.js';
 import { confirmations, type HistoryEntry, type UnspentEntry } from '../liquid/chain.js';
 import { findPause } from '../store/meta.js';
@@ -35,7 +35,12 @@ export async function gatherFacts(
     isReported ? answer(ctx, 'invoice', () => reportInvoice(ctx, swap)) : undefined,
     isToBeTaken ? answer(ctx, 'node', () => ctx.lightning.getInfo()) : undefined,
     isFunded(swap) && judged !== undefined
-      ? answer(ctx, 'htlc', () => reportHtlc(ctx, swap, { tip: judged.depthHeight, isDecisive }))
+      ? answer(
+          ctx,
+          'htlc',
+          () => reportHtlc(ctx, swap, { tip: judged.depthHeight, isDecisive }),
+          isDecisive ? swap.id : undefined,
+        )
       : undefined,
     swap.state === 'ABORTING' ? answer(ctx, 'abort', () => reportAbort(ctx, swap, judged?.depthHeight)) : undefined,
   ]);
@@ -87,12 +92,20 @@ async function reportAbort(ctx: EngineContext, swap: Swap, tip: BlockHeight | un
   return { ...own, isStuck: own.isStuck && !isInBlock, isSeen: isInBlock || seen !== undefined };
 }
 
-async function answer<T>(ctx: EngineContext, what: string, ask: () => Promise<T>): Promise<T | undefined> {
+/** @param heldBack the swap that waits for the answer before its money moves: then the operator is told. */
+async function answer<T>(
+  ctx: EngineContext,
+  what: string,
+  ask: () => Promise<T>,
+  heldBack?: SwapId,
+): Promise<T | undefined> {
   try {
     return await ask();
   } catch (error) {
     if (!(error instanceof SwapError)) throw error;
-    ctx.log.debug({ what, cause: errorChain(error) }, 'no answer');
+    const details = { what, cause: errorChain(error) };
+    if (heldBack === undefined) ctx.log.debug(details, 'no answer');
+    else ctx.log.warn({ swapId: heldBack, ...details }, 'no answer: its payment or its refund is held back');
     return undefined;
   }
 }

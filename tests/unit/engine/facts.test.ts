@@ -1,4 +1,5 @@
 import { Transaction } from 'liquidjs-lib';
+import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 
 import type { HtlcReport } from '../../../src/core/facts.js';
@@ -106,6 +107,22 @@ describe('the HTLC as the chain shows it', () => {
     await expect(reportHtlc(ctx, fundedWith('CANCELED'), { tip: HEIGHT, isDecisive: true })).rejects.toThrow(
       refusal('neither as unspent nor with its spend', 'chain_unavailable'),
     );
+  });
+  it('a contradiction that holds a refund back is told, and only then', async () => {
+    using temp = tempStore();
+    const told: string[] = [];
+    const log = pino({ level: 'warn' }, { write: (line) => told.push(line) });
+    const chain = chainOf({
+      tip: () => Promise.resolve(TIP),
+      history: () => Promise.resolve([funded]),
+      unspent: () => Promise.resolve([]),
+    });
+    const ctx = { ...engineContext(temp, { chain }), log };
+    const canceled = fundedWith('CANCELED');
+    await gatherFacts(ctx, canceled);
+    expect(told).toEqual([]);
+    await gatherFacts(ctx, { ...canceled, refundHeight: HEIGHT });
+    expect(told).toEqual([expect.stringMatching(`"swapId":"${canceled.id}".*neither as unspent.*held back`)]);
   });
   it('each outpoint has its own spend', async () => {
     const asset = spendOf([0], [SECRET]);
