@@ -31,13 +31,13 @@ import {
   unixSecs,
   type AssetId,
 } from '../../../src/core/units.js';
-import { bytesField, featuresField, FIELD, integerField, rawInvoice } from '../core/rawInvoice.js';
+import { bytesField, featuresField, FIELD, integerField, rawInvoice, type Field } from '../core/rawInvoice.js';
 import { keyOf, preimageOf, randomBytes } from '../core/zkp.js';
 
 export const NOW = 1_800_000_000;
 export const TIP = 1_000;
 export const BLOCK = blockHash('b1'.repeat(32));
-export const GOLD = assetId('11'.repeat(32));
+export const GOLD = assetId(`${'11'.repeat(31)}1f`); // reads differently from its other end
 export const PREIMAGE = preimageOf('buyer test');
 
 /** What the parties may say; each field is a place to lie. */
@@ -47,6 +47,8 @@ export type Story = {
   readonly htlc: HtlcTerms;
   /** Outputs of the funding besides its fee. */
   readonly outputs: (scriptPubKey: Buffer) => TxOutput[];
+  /** The funding's bytes. */
+  readonly funding: (honest: Buffer) => Buffer;
   readonly invoice: {
     readonly prefix: string;
     readonly amount: string;
@@ -56,10 +58,13 @@ export type Story = {
     readonly createdAt: number;
     readonly expirySecs: number;
     readonly terms: (honest: Terms) => Terms;
+    readonly fields: (honest: readonly Field[]) => readonly Field[];
   };
   readonly witnessScript: (honest: Buffer) => Buffer;
   readonly handover: (honest: Handover) => Handover;
+  /** What the server number `liar` shows. */
   readonly server: (honest: AnsweringServer) => ServerView;
+  readonly liar: number;
   readonly servers: number;
   readonly around: Partial<Surroundings>;
 };
@@ -101,6 +106,7 @@ export function honest(network: LiquidNetworkName = 'regtest', asset: AssetId = 
       refundHeight: blockHeight(TIP + deal.refundDeltaBlocks - 3),
     },
     outputs: (scriptPubKey) => fundingOutputs({ ...deal, policyAsset, scriptPubKey }),
+    funding: (raw) => raw,
     invoice: {
       prefix: PREFIX[bitcoinNetwork],
       amount: '500u',
@@ -110,10 +116,12 @@ export function honest(network: LiquidNetworkName = 'regtest', asset: AssetId = 
       createdAt: NOW - 60,
       expirySecs: 600,
       terms: (terms) => terms,
+      fields: (fields) => fields,
     },
     witnessScript: (script) => script,
     handover: (handover) => handover,
     server: (view) => view,
+    liar: 0,
     servers: network === 'liquidv1' ? 2 : 1,
     around: {},
   };
@@ -152,21 +160,21 @@ function invoiceOf(story: Story, handover: Pick<Handover, 'swapId'>): string {
     prefix: `${invoice.prefix}${invoice.amount}`,
     createdAt: invoice.createdAt,
     privateKey: keyOf(invoice.signer).privateKey,
-    fields: [
+    fields: invoice.fields([
       [FIELD.paymentHash, bytesField(Buffer.from(invoice.paymentHash, 'hex'))],
       [FIELD.secret, bytesField(createHash('sha256').update('secret').digest())],
       [FIELD.descriptionHash, bytesField(Buffer.from(termsHash(terms), 'hex'))],
       [FIELD.expiry, integerField(invoice.expirySecs, 2)],
       [FIELD.finalCltv, integerField(invoice.finalCltv, 2)],
       [FIELD.features, featuresField([8, 14, 17])],
-    ],
+    ]),
   });
 }
 
 /** What the buyer gets to see of a story. */
 export function tell(zkp: Zkp, story: Story): { deal: Deal; handover: Handover; around: Surroundings } {
   const witnessScript = story.witnessScript(htlcWitnessScript(story.htlc));
-  const funding = fundingTx(zkp, story, p2wshScriptPubKey(witnessScript));
+  const funding = story.funding(fundingTx(zkp, story, p2wshScriptPubKey(witnessScript)));
   const tx = parseTransaction(funding);
   const fundingTxid = txidOf(tx);
   const id = swapId('ab'.repeat(16));
@@ -187,7 +195,7 @@ export function tell(zkp: Zkp, story: Story): { deal: Deal; handover: Handover; 
     handover: story.handover(handover),
     around: {
       servers: SERVERS.slice(0, story.servers).map((name, i) =>
-        i === 0 ? story.server({ ...view, name }) : { ...view, name },
+        i === story.liar ? story.server({ ...view, name }) : { ...view, name },
       ),
       now: unixSecs(NOW),
       lastAcceptedTip: { height: blockHeight(TIP - 10), at: unixSecs(NOW - 600) },

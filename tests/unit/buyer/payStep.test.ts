@@ -276,6 +276,7 @@ describe('a payment that a hop holds back', () => {
   it('is claimed with the preimage that a claim on the chain shows', async () => {
     const { pay: payNow, spends, source } = scene(() => ({ state: 'IN_FLIGHT' }));
     const now = { preimage: PREIMAGE, tipHeight: blockHeight(TIP), feeRate: satPerKvb(100n) };
+    expect(await payNow()).toBeUndefined();
     spends.push(signClaim(zkp, source, now));
     expect(await payNow()).toMatchObject(PAID);
   });
