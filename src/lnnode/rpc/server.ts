@@ -12,6 +12,7 @@ import { LightningNodeServiceDefinition } from '../../gen/lnnode/v1/lnnode.js';
 import { invoiceHandlers } from './invoiceHandlers.js';
 import { nodeHandlers, type HandlerParts } from './nodeHandlers.js';
 import { paymentHandlers } from './paymentHandlers.js';
+import { pendingHandlers } from './pending.js';
 import { authMiddleware, statusMiddleware } from './status.js';
 
 const DESCRIPTORS = new URL('../../descriptors.binpb', import.meta.url);
@@ -48,6 +49,7 @@ export async function serve(options: RpcOptions): Promise<RpcServer> {
     .use(statusMiddleware(options.log));
   const auth = authMiddleware((text) => timingSafeEqual(digest(text), token));
   server.with(auth).add(LightningNodeServiceDefinition, {
+    ...pendingHandlers,
     ...nodeHandlers(options),
     ...invoiceHandlers(options, options.minInvoiceExpirySecs),
     ...paymentHandlers(options),

@@ -9,6 +9,52 @@ export const protobufPackage = "lnnode.v1";
 
 export const protobufFileName = "lnnode/v1/lnnode.proto";
 
+/** What happened to a peer. */
+export const PeerEvent = {
+  /** UNSPECIFIED - Not used. */
+  UNSPECIFIED: 0,
+  /** ONLINE - The handshake is complete. */
+  ONLINE: 1,
+  /** OFFLINE - The connection ended. */
+  OFFLINE: 2,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type PeerEvent = typeof PeerEvent[keyof typeof PeerEvent];
+
+export namespace PeerEvent {
+  export type UNSPECIFIED = typeof PeerEvent.UNSPECIFIED;
+  export type ONLINE = typeof PeerEvent.ONLINE;
+  export type OFFLINE = typeof PeerEvent.OFFLINE;
+  export type UNRECOGNIZED = typeof PeerEvent.UNRECOGNIZED;
+}
+
+/** How far a channel is. */
+export const ChannelState = {
+  /** UNSPECIFIED - Not used. */
+  UNSPECIFIED: 0,
+  /** PENDING - The funding waits for its depth. */
+  PENDING: 1,
+  /** READY - Ready for payments when the peer is connected. */
+  READY: 2,
+  /** CLOSING - Closing together: no new payments, the last ones end. */
+  CLOSING: 3,
+  /** SWEEPING - Closed on chain; coins are on their way back. */
+  SWEEPING: 4,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type ChannelState = typeof ChannelState[keyof typeof ChannelState];
+
+export namespace ChannelState {
+  export type UNSPECIFIED = typeof ChannelState.UNSPECIFIED;
+  export type PENDING = typeof ChannelState.PENDING;
+  export type READY = typeof ChannelState.READY;
+  export type CLOSING = typeof ChannelState.CLOSING;
+  export type SWEEPING = typeof ChannelState.SWEEPING;
+  export type UNRECOGNIZED = typeof ChannelState.UNRECOGNIZED;
+}
+
 /** State of an invoice. */
 export const InvoiceState = {
   /** UNSPECIFIED - Not used. */
@@ -78,6 +124,20 @@ export interface GetNodeInfoResponse {
   isSynced: boolean;
   /** Version of the program. */
   version: string;
+  /** Version of LDK. */
+  ldkVersion: string;
+  /** Chosen by the operator; at most 32 bytes. */
+  alias: string;
+  /** "bitcoind" or "esplora". */
+  chainSource: string;
+  /** Why money does not move now; empty when is_synced. */
+  syncProblem: string;
+  /** Unix seconds of the gossip snapshot in use; 0 without one. */
+  gossipAtUnixSecs: bigint;
+  /** Bytes of LDK's memory and how many of them lead to a planned restart. */
+  heapBytes: bigint;
+  /** The node restarts itself above this, bytes. */
+  heapLimitBytes: bigint;
 }
 
 /** A peer to connect to. */
@@ -102,12 +162,73 @@ export interface ListPeersResponse {
   peers: Peer[];
 }
 
-/** A connected peer. */
+/** A peer. */
 export interface Peer {
   /** 33 bytes, compressed. */
   nodeId: Buffer;
-  /** host:port, empty when the peer connected to us. */
+  /** host:port of the address book; empty when only the peer connects to us. */
   address: string;
+  /** True while there is a connection. */
+  isConnected: boolean;
+}
+
+/** A peer to leave. */
+export interface DisconnectPeerRequest {
+  /** 33 bytes, compressed. */
+  nodeId: Buffer;
+  /** Also when there are channels with it. */
+  isForced: boolean;
+}
+
+/** The connection is gone and the address forgotten. */
+export interface DisconnectPeerResponse {
+}
+
+/** Asks for connections and their ends. */
+export interface SubscribePeerEventsRequest {
+}
+
+/** A change. */
+export interface SubscribePeerEventsResponse {
+  /** 33 bytes, compressed. */
+  nodeId: Buffer;
+  /** What happened. */
+  event: PeerEvent;
+}
+
+/** A message to send. */
+export interface SendCustomMessageRequest {
+  /** The peer, 33 bytes; must be connected. */
+  nodeId: Buffer;
+  /** 32768..65535. */
+  type: number;
+  /** At most 65,533 bytes. */
+  payload: Buffer;
+}
+
+/** The message is queued. */
+export interface SendCustomMessageResponse {
+}
+
+/** Asks for custom messages. */
+export interface SubscribeCustomMessagesRequest {
+  /** Only these types, each 32768..65535, at most 100; empty means the configured ones. */
+  types: number[];
+}
+
+/** A custom message, or the word that the subscription stands. */
+export interface SubscribeCustomMessagesResponse {
+  /**
+   * Counts the messages of this node since its start, 1 and up; 0 in the first answer, which has no message and says that
+   * the subscription stands.
+   */
+  sequence: bigint;
+  /** Sender, 33 bytes. */
+  nodeId: Buffer;
+  /** 32768..65535. */
+  type: number;
+  /** The bytes after the type. */
+  payload: Buffer;
 }
 
 /** A channel to open. */
@@ -130,6 +251,18 @@ export interface OpenChannelResponse {
   fundingTxid: Buffer;
   /** Index of the funding output. */
   fundingVout: number;
+}
+
+/** A channel to close. */
+export interface CloseChannelRequest {
+  /** 32 bytes. */
+  channelId: Buffer;
+  /** Do not ask the peer. */
+  isForced: boolean;
+}
+
+/** The closing is under way. */
+export interface CloseChannelResponse {
 }
 
 /** Asks for channels. */
@@ -168,6 +301,14 @@ export interface Channel {
   pendingHtlcs: number;
   /** True if this node opened it. */
   isOutbound: boolean;
+  /** How far it is. */
+  state: ChannelState;
+  /** True for a channel with anchor outputs. */
+  hasAnchors: boolean;
+  /** True if it is announced to the network. */
+  isAnnounced: boolean;
+  /** Why it was closed; empty before. */
+  closeReason: string;
 }
 
 /** Asks for an address. */
@@ -190,6 +331,48 @@ export interface WalletBalanceResponse {
   confirmedSats: bigint;
   /** Not confirmed yet, satoshi. */
   unconfirmedSats: bigint;
+  /** Part of confirmed_sats that is kept back for the fees of anchor channels, satoshi. */
+  anchorReserveSats: bigint;
+  /** From closed channels, on its way into the wallet, satoshi. */
+  sweepingSats: bigint;
+}
+
+/** A payment on chain. */
+export interface SendToAddressRequest {
+  /** Address of the node's network. */
+  address: string;
+  /** Satoshi, at least 546; 0 with is_all. */
+  amountSats: bigint;
+  /** Everything but the anchor reserve, less the fee. */
+  isAll: boolean;
+  /** Satoshi per 1000 virtual bytes; 0 means the estimate for 6 blocks. */
+  feeRateSatPerKvb: bigint;
+  /** 1..64 characters, chosen by the caller. */
+  idempotencyKey: string;
+}
+
+/** The transaction is stored and broadcast, and will be repeated until it confirms. */
+export interface SendToAddressResponse {
+  /** 32 bytes, internal byte order. */
+  txid: Buffer;
+  /** Fee, satoshi. */
+  feeSats: bigint;
+}
+
+/** A transaction to replace. */
+export interface BumpTransactionRequest {
+  /** 32 bytes, internal byte order. */
+  txid: Buffer;
+  /** Satoshi per 1000 virtual bytes. */
+  feeRateSatPerKvb: bigint;
+}
+
+/** The replacement. */
+export interface BumpTransactionResponse {
+  /** 32 bytes, internal byte order. */
+  txid: Buffer;
+  /** Fee, satoshi. */
+  feeSats: bigint;
 }
 
 /** An invoice to make. */
@@ -202,6 +385,10 @@ export interface CreateInvoiceRequest {
   description: string;
   /** Life, seconds, 60..604800. */
   expirySecs: number;
+  /** min_final_cltv_expiry as written in the invoice, Bitcoin blocks, 24..144; 0 means 42. */
+  minFinalCltvDelta: number;
+  /** Chosen by the caller, at most 200 characters; found again with ListInvoices. */
+  label: string;
 }
 
 /** The invoice. */
@@ -290,6 +477,24 @@ export interface LookupInvoiceRequest {
 export interface LookupInvoiceResponse {
   /** The invoice. */
   invoice: Invoice | undefined;
+}
+
+/** An invoice to wait for. */
+export interface WaitInvoiceSettledRequest {
+  /** 32 bytes. */
+  paymentHash: Buffer;
+  /** Answer after at most this many seconds, 1..600. */
+  timeoutSecs: number;
+}
+
+/** The invoice after the wait. */
+export interface WaitInvoiceSettledResponse {
+  /** The invoice. */
+  invoice:
+    | Invoice
+    | undefined;
+  /** True if the time was up first. */
+  isTimedOut: boolean;
 }
 
 /** Asks for invoices. */
@@ -392,6 +597,20 @@ export interface LookupPaymentResponse {
   payment: Payment | undefined;
 }
 
+/** Asks for payments. */
+export interface ListPaymentsRequest {
+  /** Greatest number, 1..1000; 0 means 100. */
+  limit: number;
+  /** Only payments older than the one with this payment hash, 32 bytes; empty means from the newest. */
+  afterPaymentHash: Buffer;
+}
+
+/** The payments, newest first. */
+export interface ListPaymentsResponse {
+  /** The payments. */
+  payments: Payment[];
+}
+
 function createBaseGetNodeInfoRequest(): GetNodeInfoRequest {
   return {};
 }
@@ -444,6 +663,13 @@ function createBaseGetNodeInfoResponse(): GetNodeInfoResponse {
     blockHash: Buffer.alloc(0),
     isSynced: false,
     version: "",
+    ldkVersion: "",
+    alias: "",
+    chainSource: "",
+    syncProblem: "",
+    gossipAtUnixSecs: 0n,
+    heapBytes: 0n,
+    heapLimitBytes: 0n,
   };
 }
 
@@ -469,6 +695,36 @@ export const GetNodeInfoResponse: MessageFns<GetNodeInfoResponse> = {
     }
     if (message.version !== "") {
       writer.uint32(58).string(message.version);
+    }
+    if (message.ldkVersion !== "") {
+      writer.uint32(66).string(message.ldkVersion);
+    }
+    if (message.alias !== "") {
+      writer.uint32(74).string(message.alias);
+    }
+    if (message.chainSource !== "") {
+      writer.uint32(82).string(message.chainSource);
+    }
+    if (message.syncProblem !== "") {
+      writer.uint32(90).string(message.syncProblem);
+    }
+    if (message.gossipAtUnixSecs !== 0n) {
+      if (BigInt.asUintN(64, message.gossipAtUnixSecs) !== message.gossipAtUnixSecs) {
+        throw new globalThis.Error("value provided for field message.gossipAtUnixSecs of type uint64 too large");
+      }
+      writer.uint32(96).uint64(message.gossipAtUnixSecs);
+    }
+    if (message.heapBytes !== 0n) {
+      if (BigInt.asUintN(64, message.heapBytes) !== message.heapBytes) {
+        throw new globalThis.Error("value provided for field message.heapBytes of type uint64 too large");
+      }
+      writer.uint32(104).uint64(message.heapBytes);
+    }
+    if (message.heapLimitBytes !== 0n) {
+      if (BigInt.asUintN(64, message.heapLimitBytes) !== message.heapLimitBytes) {
+        throw new globalThis.Error("value provided for field message.heapLimitBytes of type uint64 too large");
+      }
+      writer.uint32(112).uint64(message.heapLimitBytes);
     }
     return writer;
   },
@@ -542,6 +798,62 @@ export const GetNodeInfoResponse: MessageFns<GetNodeInfoResponse> = {
             message.version = reader.string();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.ldkVersion = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.alias = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.chainSource = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.syncProblem = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.gossipAtUnixSecs = reader.uint64() as bigint;
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.heapBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.heapLimitBytes = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -566,6 +878,17 @@ export const GetNodeInfoResponse: MessageFns<GetNodeInfoResponse> = {
     message.blockHash = object.blockHash ?? Buffer.alloc(0);
     message.isSynced = object.isSynced ?? false;
     message.version = object.version ?? "";
+    message.ldkVersion = object.ldkVersion ?? "";
+    message.alias = object.alias ?? "";
+    message.chainSource = object.chainSource ?? "";
+    message.syncProblem = object.syncProblem ?? "";
+    message.gossipAtUnixSecs = (object.gossipAtUnixSecs !== undefined && object.gossipAtUnixSecs !== null)
+      ? BigInt(object.gossipAtUnixSecs)
+      : 0n;
+    message.heapBytes = (object.heapBytes !== undefined && object.heapBytes !== null) ? BigInt(object.heapBytes) : 0n;
+    message.heapLimitBytes = (object.heapLimitBytes !== undefined && object.heapLimitBytes !== null)
+      ? BigInt(object.heapLimitBytes)
+      : 0n;
     return message;
   },
 };
@@ -779,7 +1102,7 @@ export const ListPeersResponse: MessageFns<ListPeersResponse> = {
 };
 
 function createBasePeer(): Peer {
-  return { nodeId: Buffer.alloc(0), address: "" };
+  return { nodeId: Buffer.alloc(0), address: "", isConnected: false };
 }
 
 export const Peer: MessageFns<Peer> = {
@@ -789,6 +1112,9 @@ export const Peer: MessageFns<Peer> = {
     }
     if (message.address !== "") {
       writer.uint32(18).string(message.address);
+    }
+    if (message.isConnected !== false) {
+      writer.uint32(24).bool(message.isConnected);
     }
     return writer;
   },
@@ -822,6 +1148,14 @@ export const Peer: MessageFns<Peer> = {
             message.address = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.isConnected = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -841,6 +1175,512 @@ export const Peer: MessageFns<Peer> = {
     const message = createBasePeer();
     message.nodeId = object.nodeId ?? Buffer.alloc(0);
     message.address = object.address ?? "";
+    message.isConnected = object.isConnected ?? false;
+    return message;
+  },
+};
+
+function createBaseDisconnectPeerRequest(): DisconnectPeerRequest {
+  return { nodeId: Buffer.alloc(0), isForced: false };
+}
+
+export const DisconnectPeerRequest: MessageFns<DisconnectPeerRequest> = {
+  encode(message: DisconnectPeerRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeId.length !== 0) {
+      writer.uint32(10).bytes(message.nodeId);
+    }
+    if (message.isForced !== false) {
+      writer.uint32(16).bool(message.isForced);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DisconnectPeerRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDisconnectPeerRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeId = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.isForced = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DisconnectPeerRequest>): DisconnectPeerRequest {
+    return DisconnectPeerRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DisconnectPeerRequest>): DisconnectPeerRequest {
+    const message = createBaseDisconnectPeerRequest();
+    message.nodeId = object.nodeId ?? Buffer.alloc(0);
+    message.isForced = object.isForced ?? false;
+    return message;
+  },
+};
+
+function createBaseDisconnectPeerResponse(): DisconnectPeerResponse {
+  return {};
+}
+
+export const DisconnectPeerResponse: MessageFns<DisconnectPeerResponse> = {
+  encode(_: DisconnectPeerResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DisconnectPeerResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDisconnectPeerResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DisconnectPeerResponse>): DisconnectPeerResponse {
+    return DisconnectPeerResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<DisconnectPeerResponse>): DisconnectPeerResponse {
+    const message = createBaseDisconnectPeerResponse();
+    return message;
+  },
+};
+
+function createBaseSubscribePeerEventsRequest(): SubscribePeerEventsRequest {
+  return {};
+}
+
+export const SubscribePeerEventsRequest: MessageFns<SubscribePeerEventsRequest> = {
+  encode(_: SubscribePeerEventsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SubscribePeerEventsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSubscribePeerEventsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SubscribePeerEventsRequest>): SubscribePeerEventsRequest {
+    return SubscribePeerEventsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<SubscribePeerEventsRequest>): SubscribePeerEventsRequest {
+    const message = createBaseSubscribePeerEventsRequest();
+    return message;
+  },
+};
+
+function createBaseSubscribePeerEventsResponse(): SubscribePeerEventsResponse {
+  return { nodeId: Buffer.alloc(0), event: 0 };
+}
+
+export const SubscribePeerEventsResponse: MessageFns<SubscribePeerEventsResponse> = {
+  encode(message: SubscribePeerEventsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeId.length !== 0) {
+      writer.uint32(10).bytes(message.nodeId);
+    }
+    if (message.event !== 0) {
+      writer.uint32(16).int32(message.event);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SubscribePeerEventsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSubscribePeerEventsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeId = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.event = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SubscribePeerEventsResponse>): SubscribePeerEventsResponse {
+    return SubscribePeerEventsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SubscribePeerEventsResponse>): SubscribePeerEventsResponse {
+    const message = createBaseSubscribePeerEventsResponse();
+    message.nodeId = object.nodeId ?? Buffer.alloc(0);
+    message.event = object.event ?? 0;
+    return message;
+  },
+};
+
+function createBaseSendCustomMessageRequest(): SendCustomMessageRequest {
+  return { nodeId: Buffer.alloc(0), type: 0, payload: Buffer.alloc(0) };
+}
+
+export const SendCustomMessageRequest: MessageFns<SendCustomMessageRequest> = {
+  encode(message: SendCustomMessageRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeId.length !== 0) {
+      writer.uint32(10).bytes(message.nodeId);
+    }
+    if (message.type !== 0) {
+      writer.uint32(16).uint32(message.type);
+    }
+    if (message.payload.length !== 0) {
+      writer.uint32(26).bytes(message.payload);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SendCustomMessageRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSendCustomMessageRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeId = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.type = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.payload = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SendCustomMessageRequest>): SendCustomMessageRequest {
+    return SendCustomMessageRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SendCustomMessageRequest>): SendCustomMessageRequest {
+    const message = createBaseSendCustomMessageRequest();
+    message.nodeId = object.nodeId ?? Buffer.alloc(0);
+    message.type = object.type ?? 0;
+    message.payload = object.payload ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseSendCustomMessageResponse(): SendCustomMessageResponse {
+  return {};
+}
+
+export const SendCustomMessageResponse: MessageFns<SendCustomMessageResponse> = {
+  encode(_: SendCustomMessageResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SendCustomMessageResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSendCustomMessageResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SendCustomMessageResponse>): SendCustomMessageResponse {
+    return SendCustomMessageResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<SendCustomMessageResponse>): SendCustomMessageResponse {
+    const message = createBaseSendCustomMessageResponse();
+    return message;
+  },
+};
+
+function createBaseSubscribeCustomMessagesRequest(): SubscribeCustomMessagesRequest {
+  return { types: [] };
+}
+
+export const SubscribeCustomMessagesRequest: MessageFns<SubscribeCustomMessagesRequest> = {
+  encode(message: SubscribeCustomMessagesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.types.length !== 0) {
+      writer.uint32(10).fork();
+      for (const v of message.types) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SubscribeCustomMessagesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSubscribeCustomMessagesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag === 8) {
+              message.types.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 10) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.types.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SubscribeCustomMessagesRequest>): SubscribeCustomMessagesRequest {
+    return SubscribeCustomMessagesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SubscribeCustomMessagesRequest>): SubscribeCustomMessagesRequest {
+    const message = createBaseSubscribeCustomMessagesRequest();
+    message.types = object.types?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseSubscribeCustomMessagesResponse(): SubscribeCustomMessagesResponse {
+  return { sequence: 0n, nodeId: Buffer.alloc(0), type: 0, payload: Buffer.alloc(0) };
+}
+
+export const SubscribeCustomMessagesResponse: MessageFns<SubscribeCustomMessagesResponse> = {
+  encode(message: SubscribeCustomMessagesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sequence !== 0n) {
+      if (BigInt.asUintN(64, message.sequence) !== message.sequence) {
+        throw new globalThis.Error("value provided for field message.sequence of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.sequence);
+    }
+    if (message.nodeId.length !== 0) {
+      writer.uint32(18).bytes(message.nodeId);
+    }
+    if (message.type !== 0) {
+      writer.uint32(24).uint32(message.type);
+    }
+    if (message.payload.length !== 0) {
+      writer.uint32(34).bytes(message.payload);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SubscribeCustomMessagesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSubscribeCustomMessagesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.sequence = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nodeId = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.type = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.payload = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SubscribeCustomMessagesResponse>): SubscribeCustomMessagesResponse {
+    return SubscribeCustomMessagesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SubscribeCustomMessagesResponse>): SubscribeCustomMessagesResponse {
+    const message = createBaseSubscribeCustomMessagesResponse();
+    message.sequence = (object.sequence !== undefined && object.sequence !== null) ? BigInt(object.sequence) : 0n;
+    message.nodeId = object.nodeId ?? Buffer.alloc(0);
+    message.type = object.type ?? 0;
+    message.payload = object.payload ?? Buffer.alloc(0);
     return message;
   },
 };
@@ -1023,6 +1863,116 @@ export const OpenChannelResponse: MessageFns<OpenChannelResponse> = {
   },
 };
 
+function createBaseCloseChannelRequest(): CloseChannelRequest {
+  return { channelId: Buffer.alloc(0), isForced: false };
+}
+
+export const CloseChannelRequest: MessageFns<CloseChannelRequest> = {
+  encode(message: CloseChannelRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.channelId.length !== 0) {
+      writer.uint32(10).bytes(message.channelId);
+    }
+    if (message.isForced !== false) {
+      writer.uint32(16).bool(message.isForced);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CloseChannelRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCloseChannelRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.channelId = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.isForced = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CloseChannelRequest>): CloseChannelRequest {
+    return CloseChannelRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CloseChannelRequest>): CloseChannelRequest {
+    const message = createBaseCloseChannelRequest();
+    message.channelId = object.channelId ?? Buffer.alloc(0);
+    message.isForced = object.isForced ?? false;
+    return message;
+  },
+};
+
+function createBaseCloseChannelResponse(): CloseChannelResponse {
+  return {};
+}
+
+export const CloseChannelResponse: MessageFns<CloseChannelResponse> = {
+  encode(_: CloseChannelResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CloseChannelResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCloseChannelResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CloseChannelResponse>): CloseChannelResponse {
+    return CloseChannelResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<CloseChannelResponse>): CloseChannelResponse {
+    const message = createBaseCloseChannelResponse();
+    return message;
+  },
+};
+
 function createBaseListChannelsRequest(): ListChannelsRequest {
   return {};
 }
@@ -1135,6 +2085,10 @@ function createBaseChannel(): Channel {
     confirmations: 0,
     pendingHtlcs: 0,
     isOutbound: false,
+    state: 0,
+    hasAnchors: false,
+    isAnnounced: false,
+    closeReason: "",
   };
 }
 
@@ -1184,6 +2138,18 @@ export const Channel: MessageFns<Channel> = {
     }
     if (message.isOutbound !== false) {
       writer.uint32(96).bool(message.isOutbound);
+    }
+    if (message.state !== 0) {
+      writer.uint32(104).int32(message.state);
+    }
+    if (message.hasAnchors !== false) {
+      writer.uint32(112).bool(message.hasAnchors);
+    }
+    if (message.isAnnounced !== false) {
+      writer.uint32(120).bool(message.isAnnounced);
+    }
+    if (message.closeReason !== "") {
+      writer.uint32(130).string(message.closeReason);
     }
     return writer;
   },
@@ -1297,6 +2263,38 @@ export const Channel: MessageFns<Channel> = {
             message.isOutbound = reader.bool();
             continue;
           }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.hasAnchors = reader.bool();
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.isAnnounced = reader.bool();
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.closeReason = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1332,6 +2330,10 @@ export const Channel: MessageFns<Channel> = {
     message.confirmations = object.confirmations ?? 0;
     message.pendingHtlcs = object.pendingHtlcs ?? 0;
     message.isOutbound = object.isOutbound ?? false;
+    message.state = object.state ?? 0;
+    message.hasAnchors = object.hasAnchors ?? false;
+    message.isAnnounced = object.isAnnounced ?? false;
+    message.closeReason = object.closeReason ?? "";
     return message;
   },
 };
@@ -1478,7 +2480,7 @@ export const WalletBalanceRequest: MessageFns<WalletBalanceRequest> = {
 };
 
 function createBaseWalletBalanceResponse(): WalletBalanceResponse {
-  return { confirmedSats: 0n, unconfirmedSats: 0n };
+  return { confirmedSats: 0n, unconfirmedSats: 0n, anchorReserveSats: 0n, sweepingSats: 0n };
 }
 
 export const WalletBalanceResponse: MessageFns<WalletBalanceResponse> = {
@@ -1494,6 +2496,18 @@ export const WalletBalanceResponse: MessageFns<WalletBalanceResponse> = {
         throw new globalThis.Error("value provided for field message.unconfirmedSats of type uint64 too large");
       }
       writer.uint32(16).uint64(message.unconfirmedSats);
+    }
+    if (message.anchorReserveSats !== 0n) {
+      if (BigInt.asUintN(64, message.anchorReserveSats) !== message.anchorReserveSats) {
+        throw new globalThis.Error("value provided for field message.anchorReserveSats of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.anchorReserveSats);
+    }
+    if (message.sweepingSats !== 0n) {
+      if (BigInt.asUintN(64, message.sweepingSats) !== message.sweepingSats) {
+        throw new globalThis.Error("value provided for field message.sweepingSats of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.sweepingSats);
     }
     return writer;
   },
@@ -1527,6 +2541,22 @@ export const WalletBalanceResponse: MessageFns<WalletBalanceResponse> = {
             message.unconfirmedSats = reader.uint64() as bigint;
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.anchorReserveSats = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.sweepingSats = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1550,12 +2580,350 @@ export const WalletBalanceResponse: MessageFns<WalletBalanceResponse> = {
     message.unconfirmedSats = (object.unconfirmedSats !== undefined && object.unconfirmedSats !== null)
       ? BigInt(object.unconfirmedSats)
       : 0n;
+    message.anchorReserveSats = (object.anchorReserveSats !== undefined && object.anchorReserveSats !== null)
+      ? BigInt(object.anchorReserveSats)
+      : 0n;
+    message.sweepingSats = (object.sweepingSats !== undefined && object.sweepingSats !== null)
+      ? BigInt(object.sweepingSats)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseSendToAddressRequest(): SendToAddressRequest {
+  return { address: "", amountSats: 0n, isAll: false, feeRateSatPerKvb: 0n, idempotencyKey: "" };
+}
+
+export const SendToAddressRequest: MessageFns<SendToAddressRequest> = {
+  encode(message: SendToAddressRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.address !== "") {
+      writer.uint32(10).string(message.address);
+    }
+    if (message.amountSats !== 0n) {
+      if (BigInt.asUintN(64, message.amountSats) !== message.amountSats) {
+        throw new globalThis.Error("value provided for field message.amountSats of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.amountSats);
+    }
+    if (message.isAll !== false) {
+      writer.uint32(24).bool(message.isAll);
+    }
+    if (message.feeRateSatPerKvb !== 0n) {
+      if (BigInt.asUintN(64, message.feeRateSatPerKvb) !== message.feeRateSatPerKvb) {
+        throw new globalThis.Error("value provided for field message.feeRateSatPerKvb of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.feeRateSatPerKvb);
+    }
+    if (message.idempotencyKey !== "") {
+      writer.uint32(42).string(message.idempotencyKey);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SendToAddressRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSendToAddressRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.amountSats = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.isAll = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.feeRateSatPerKvb = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.idempotencyKey = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SendToAddressRequest>): SendToAddressRequest {
+    return SendToAddressRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SendToAddressRequest>): SendToAddressRequest {
+    const message = createBaseSendToAddressRequest();
+    message.address = object.address ?? "";
+    message.amountSats = (object.amountSats !== undefined && object.amountSats !== null)
+      ? BigInt(object.amountSats)
+      : 0n;
+    message.isAll = object.isAll ?? false;
+    message.feeRateSatPerKvb = (object.feeRateSatPerKvb !== undefined && object.feeRateSatPerKvb !== null)
+      ? BigInt(object.feeRateSatPerKvb)
+      : 0n;
+    message.idempotencyKey = object.idempotencyKey ?? "";
+    return message;
+  },
+};
+
+function createBaseSendToAddressResponse(): SendToAddressResponse {
+  return { txid: Buffer.alloc(0), feeSats: 0n };
+}
+
+export const SendToAddressResponse: MessageFns<SendToAddressResponse> = {
+  encode(message: SendToAddressResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.txid.length !== 0) {
+      writer.uint32(10).bytes(message.txid);
+    }
+    if (message.feeSats !== 0n) {
+      if (BigInt.asUintN(64, message.feeSats) !== message.feeSats) {
+        throw new globalThis.Error("value provided for field message.feeSats of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.feeSats);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SendToAddressResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSendToAddressResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.txid = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.feeSats = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SendToAddressResponse>): SendToAddressResponse {
+    return SendToAddressResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SendToAddressResponse>): SendToAddressResponse {
+    const message = createBaseSendToAddressResponse();
+    message.txid = object.txid ?? Buffer.alloc(0);
+    message.feeSats = (object.feeSats !== undefined && object.feeSats !== null) ? BigInt(object.feeSats) : 0n;
+    return message;
+  },
+};
+
+function createBaseBumpTransactionRequest(): BumpTransactionRequest {
+  return { txid: Buffer.alloc(0), feeRateSatPerKvb: 0n };
+}
+
+export const BumpTransactionRequest: MessageFns<BumpTransactionRequest> = {
+  encode(message: BumpTransactionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.txid.length !== 0) {
+      writer.uint32(10).bytes(message.txid);
+    }
+    if (message.feeRateSatPerKvb !== 0n) {
+      if (BigInt.asUintN(64, message.feeRateSatPerKvb) !== message.feeRateSatPerKvb) {
+        throw new globalThis.Error("value provided for field message.feeRateSatPerKvb of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.feeRateSatPerKvb);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BumpTransactionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBumpTransactionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.txid = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.feeRateSatPerKvb = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<BumpTransactionRequest>): BumpTransactionRequest {
+    return BumpTransactionRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BumpTransactionRequest>): BumpTransactionRequest {
+    const message = createBaseBumpTransactionRequest();
+    message.txid = object.txid ?? Buffer.alloc(0);
+    message.feeRateSatPerKvb = (object.feeRateSatPerKvb !== undefined && object.feeRateSatPerKvb !== null)
+      ? BigInt(object.feeRateSatPerKvb)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseBumpTransactionResponse(): BumpTransactionResponse {
+  return { txid: Buffer.alloc(0), feeSats: 0n };
+}
+
+export const BumpTransactionResponse: MessageFns<BumpTransactionResponse> = {
+  encode(message: BumpTransactionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.txid.length !== 0) {
+      writer.uint32(10).bytes(message.txid);
+    }
+    if (message.feeSats !== 0n) {
+      if (BigInt.asUintN(64, message.feeSats) !== message.feeSats) {
+        throw new globalThis.Error("value provided for field message.feeSats of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.feeSats);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BumpTransactionResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBumpTransactionResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.txid = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.feeSats = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<BumpTransactionResponse>): BumpTransactionResponse {
+    return BumpTransactionResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BumpTransactionResponse>): BumpTransactionResponse {
+    const message = createBaseBumpTransactionResponse();
+    message.txid = object.txid ?? Buffer.alloc(0);
+    message.feeSats = (object.feeSats !== undefined && object.feeSats !== null) ? BigInt(object.feeSats) : 0n;
     return message;
   },
 };
 
 function createBaseCreateInvoiceRequest(): CreateInvoiceRequest {
-  return { amountMsat: 0n, descriptionHash: Buffer.alloc(0), description: "", expirySecs: 0 };
+  return {
+    amountMsat: 0n,
+    descriptionHash: Buffer.alloc(0),
+    description: "",
+    expirySecs: 0,
+    minFinalCltvDelta: 0,
+    label: "",
+  };
 }
 
 export const CreateInvoiceRequest: MessageFns<CreateInvoiceRequest> = {
@@ -1574,6 +2942,12 @@ export const CreateInvoiceRequest: MessageFns<CreateInvoiceRequest> = {
     }
     if (message.expirySecs !== 0) {
       writer.uint32(32).uint32(message.expirySecs);
+    }
+    if (message.minFinalCltvDelta !== 0) {
+      writer.uint32(40).uint32(message.minFinalCltvDelta);
+    }
+    if (message.label !== "") {
+      writer.uint32(50).string(message.label);
     }
     return writer;
   },
@@ -1623,6 +2997,22 @@ export const CreateInvoiceRequest: MessageFns<CreateInvoiceRequest> = {
             message.expirySecs = reader.uint32();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.minFinalCltvDelta = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.label = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1646,6 +3036,8 @@ export const CreateInvoiceRequest: MessageFns<CreateInvoiceRequest> = {
     message.descriptionHash = object.descriptionHash ?? Buffer.alloc(0);
     message.description = object.description ?? "";
     message.expirySecs = object.expirySecs ?? 0;
+    message.minFinalCltvDelta = object.minFinalCltvDelta ?? 0;
+    message.label = object.label ?? "";
     return message;
   },
 };
@@ -2403,6 +3795,142 @@ export const LookupInvoiceResponse: MessageFns<LookupInvoiceResponse> = {
     message.invoice = (object.invoice !== undefined && object.invoice !== null)
       ? Invoice.fromPartial(object.invoice)
       : undefined;
+    return message;
+  },
+};
+
+function createBaseWaitInvoiceSettledRequest(): WaitInvoiceSettledRequest {
+  return { paymentHash: Buffer.alloc(0), timeoutSecs: 0 };
+}
+
+export const WaitInvoiceSettledRequest: MessageFns<WaitInvoiceSettledRequest> = {
+  encode(message: WaitInvoiceSettledRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.paymentHash.length !== 0) {
+      writer.uint32(10).bytes(message.paymentHash);
+    }
+    if (message.timeoutSecs !== 0) {
+      writer.uint32(16).uint32(message.timeoutSecs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WaitInvoiceSettledRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWaitInvoiceSettledRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.paymentHash = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.timeoutSecs = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<WaitInvoiceSettledRequest>): WaitInvoiceSettledRequest {
+    return WaitInvoiceSettledRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WaitInvoiceSettledRequest>): WaitInvoiceSettledRequest {
+    const message = createBaseWaitInvoiceSettledRequest();
+    message.paymentHash = object.paymentHash ?? Buffer.alloc(0);
+    message.timeoutSecs = object.timeoutSecs ?? 0;
+    return message;
+  },
+};
+
+function createBaseWaitInvoiceSettledResponse(): WaitInvoiceSettledResponse {
+  return { invoice: undefined, isTimedOut: false };
+}
+
+export const WaitInvoiceSettledResponse: MessageFns<WaitInvoiceSettledResponse> = {
+  encode(message: WaitInvoiceSettledResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.invoice !== undefined) {
+      Invoice.encode(message.invoice, writer.uint32(10).fork()).join();
+    }
+    if (message.isTimedOut !== false) {
+      writer.uint32(16).bool(message.isTimedOut);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WaitInvoiceSettledResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWaitInvoiceSettledResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.invoice = Invoice.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.isTimedOut = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<WaitInvoiceSettledResponse>): WaitInvoiceSettledResponse {
+    return WaitInvoiceSettledResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WaitInvoiceSettledResponse>): WaitInvoiceSettledResponse {
+    const message = createBaseWaitInvoiceSettledResponse();
+    message.invoice = (object.invoice !== undefined && object.invoice !== null)
+      ? Invoice.fromPartial(object.invoice)
+      : undefined;
+    message.isTimedOut = object.isTimedOut ?? false;
     return message;
   },
 };
@@ -3267,6 +4795,128 @@ export const LookupPaymentResponse: MessageFns<LookupPaymentResponse> = {
   },
 };
 
+function createBaseListPaymentsRequest(): ListPaymentsRequest {
+  return { limit: 0, afterPaymentHash: Buffer.alloc(0) };
+}
+
+export const ListPaymentsRequest: MessageFns<ListPaymentsRequest> = {
+  encode(message: ListPaymentsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.limit !== 0) {
+      writer.uint32(8).uint32(message.limit);
+    }
+    if (message.afterPaymentHash.length !== 0) {
+      writer.uint32(18).bytes(message.afterPaymentHash);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPaymentsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPaymentsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.afterPaymentHash = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListPaymentsRequest>): ListPaymentsRequest {
+    return ListPaymentsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListPaymentsRequest>): ListPaymentsRequest {
+    const message = createBaseListPaymentsRequest();
+    message.limit = object.limit ?? 0;
+    message.afterPaymentHash = object.afterPaymentHash ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseListPaymentsResponse(): ListPaymentsResponse {
+  return { payments: [] };
+}
+
+export const ListPaymentsResponse: MessageFns<ListPaymentsResponse> = {
+  encode(message: ListPaymentsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.payments) {
+      Payment.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPaymentsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPaymentsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.payments.push(Payment.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListPaymentsResponse>): ListPaymentsResponse {
+    return ListPaymentsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListPaymentsResponse>): ListPaymentsResponse {
+    const message = createBaseListPaymentsResponse();
+    message.payments = object.payments?.map((e) => Payment.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /** One Lightning node. */
 export type LightningNodeServiceDefinition = typeof LightningNodeServiceDefinition;
 export const LightningNodeServiceDefinition = {
@@ -3291,13 +4941,63 @@ export const LightningNodeServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** Peers that are connected now. No errors of its own. */
+    /**
+     * Ends the connection and forgets the address, so that it is not dialled again. A peer with open channels may come back
+     * by itself. Errors: NOT_FOUND (peer_not_found); FAILED_PRECONDITION (peer_has_channels) unless is_forced.
+     */
+    disconnectPeer: {
+      name: "DisconnectPeer",
+      requestType: DisconnectPeerRequest as typeof DisconnectPeerRequest,
+      requestStream: false,
+      responseType: DisconnectPeerResponse as typeof DisconnectPeerResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Peers that are connected now and those of the address book. No errors of its own. */
     listPeers: {
       name: "ListPeers",
       requestType: ListPeersRequest as typeof ListPeersRequest,
       requestStream: false,
       responseType: ListPeersResponse as typeof ListPeersResponse,
       responseStream: false,
+      options: {},
+    },
+    /**
+     * ONLINE of every connected peer at once, then every change. A subscriber that is too slow is disconnected with
+     * RESOURCE_EXHAUSTED.
+     */
+    subscribePeerEvents: {
+      name: "SubscribePeerEvents",
+      requestType: SubscribePeerEventsRequest as typeof SubscribePeerEventsRequest,
+      requestStream: false,
+      responseType: SubscribePeerEventsResponse as typeof SubscribePeerEventsResponse,
+      responseStream: true,
+      options: {},
+    },
+    /**
+     * Hands a custom message (BOLT 1 type 32768 or above) to the connection of a peer, in the order of the calls. OK means
+     * queued for this connection, not received.
+     * Errors: FAILED_PRECONDITION (peer_not_connected); RESOURCE_EXHAUSTED (send_queue_full).
+     */
+    sendCustomMessage: {
+      name: "SendCustomMessage",
+      requestType: SendCustomMessageRequest as typeof SendCustomMessageRequest,
+      requestStream: false,
+      responseType: SendCustomMessageResponse as typeof SendCustomMessageResponse,
+      responseStream: false,
+      options: {},
+    },
+    /**
+     * Custom messages of peers from now on. The types asked for are known to the node while the stream is open, besides the
+     * configured ones; any other even type disconnects its sender (BOLT 1). A subscriber that does not read is disconnected
+     * with RESOURCE_EXHAUSTED: nothing is lost silently, and sequence numbers show every gap.
+     */
+    subscribeCustomMessages: {
+      name: "SubscribeCustomMessages",
+      requestType: SubscribeCustomMessagesRequest as typeof SubscribeCustomMessagesRequest,
+      requestStream: false,
+      responseType: SubscribeCustomMessagesResponse as typeof SubscribeCustomMessagesResponse,
+      responseStream: true,
       options: {},
     },
     /**
@@ -3312,7 +5012,20 @@ export const LightningNodeServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** All channels that are not fully closed. No errors of its own. */
+    /**
+     * Closes a channel: together with the peer, or by force with the own commitment transaction (its coins return after a
+     * delay). Answers when the closing is under way; ListChannels tells how far it is. Repeating it is safe.
+     * Errors: NOT_FOUND (channel_not_found); FAILED_PRECONDITION (peer_not_connected, channel_refused).
+     */
+    closeChannel: {
+      name: "CloseChannel",
+      requestType: CloseChannelRequest as typeof CloseChannelRequest,
+      requestStream: false,
+      responseType: CloseChannelResponse as typeof CloseChannelResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** All channels whose coins are not all back in a wallet. No errors of its own. */
     listChannels: {
       name: "ListChannels",
       requestType: ListChannelsRequest as typeof ListChannelsRequest,
@@ -3336,6 +5049,32 @@ export const LightningNodeServiceDefinition = {
       requestType: WalletBalanceRequest as typeof WalletBalanceRequest,
       requestStream: false,
       responseType: WalletBalanceResponse as typeof WalletBalanceResponse,
+      responseStream: false,
+      options: {},
+    },
+    /**
+     * Pays on chain. The same idempotency_key with the same fields answers with the same transaction.
+     * Errors: FAILED_PRECONDITION (insufficient_funds: coins kept back for anchor channels count as missing);
+     * ALREADY_EXISTS (idempotency_key_reused).
+     */
+    sendToAddress: {
+      name: "SendToAddress",
+      requestType: SendToAddressRequest as typeof SendToAddressRequest,
+      requestStream: false,
+      responseType: SendToAddressResponse as typeof SendToAddressResponse,
+      responseStream: false,
+      options: {},
+    },
+    /**
+     * Replaces an unconfirmed payment of SendToAddress by one with a higher fee rate (BIP 125).
+     * Errors: NOT_FOUND (transaction_not_found); FAILED_PRECONDITION (transaction_confirmed, fee_rate_too_low,
+     * insufficient_funds).
+     */
+    bumpTransaction: {
+      name: "BumpTransaction",
+      requestType: BumpTransactionRequest as typeof BumpTransactionRequest,
+      requestStream: false,
+      responseType: BumpTransactionResponse as typeof BumpTransactionResponse,
       responseStream: false,
       options: {},
     },
@@ -3393,6 +5132,18 @@ export const LightningNodeServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /**
+     * Waits until an invoice is SETTLED or CANCELED ("EXPIRED" is a reason of CANCELED), or for the timeout; the answer holds
+     * the invoice as it is then. Errors: NOT_FOUND (invoice_not_found).
+     */
+    waitInvoiceSettled: {
+      name: "WaitInvoiceSettled",
+      requestType: WaitInvoiceSettledRequest as typeof WaitInvoiceSettledRequest,
+      requestStream: false,
+      responseType: WaitInvoiceSettledResponse as typeof WaitInvoiceSettledResponse,
+      responseStream: false,
+      options: {},
+    },
     /** Invoices by label, newest first. No errors of its own. */
     listInvoices: {
       name: "ListInvoices",
@@ -3444,6 +5195,15 @@ export const LightningNodeServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Outgoing payments, newest first. No errors of its own. */
+    listPayments: {
+      name: "ListPayments",
+      requestType: ListPaymentsRequest as typeof ListPaymentsRequest,
+      requestStream: false,
+      responseType: ListPaymentsResponse as typeof ListPaymentsResponse,
+      responseStream: false,
+      options: {},
+    },
   },
 } as const;
 
@@ -3458,8 +5218,42 @@ export interface LightningNodeServiceImplementation<CallContextExt = {}> {
     request: ConnectPeerRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<ConnectPeerResponse>>;
-  /** Peers that are connected now. No errors of its own. */
+  /**
+   * Ends the connection and forgets the address, so that it is not dialled again. A peer with open channels may come back
+   * by itself. Errors: NOT_FOUND (peer_not_found); FAILED_PRECONDITION (peer_has_channels) unless is_forced.
+   */
+  disconnectPeer(
+    request: DisconnectPeerRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<DisconnectPeerResponse>>;
+  /** Peers that are connected now and those of the address book. No errors of its own. */
   listPeers(request: ListPeersRequest, context: CallContext & CallContextExt): Promise<DeepPartial<ListPeersResponse>>;
+  /**
+   * ONLINE of every connected peer at once, then every change. A subscriber that is too slow is disconnected with
+   * RESOURCE_EXHAUSTED.
+   */
+  subscribePeerEvents(
+    request: SubscribePeerEventsRequest,
+    context: CallContext & CallContextExt,
+  ): ServerStreamingMethodResult<DeepPartial<SubscribePeerEventsResponse>>;
+  /**
+   * Hands a custom message (BOLT 1 type 32768 or above) to the connection of a peer, in the order of the calls. OK means
+   * queued for this connection, not received.
+   * Errors: FAILED_PRECONDITION (peer_not_connected); RESOURCE_EXHAUSTED (send_queue_full).
+   */
+  sendCustomMessage(
+    request: SendCustomMessageRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<SendCustomMessageResponse>>;
+  /**
+   * Custom messages of peers from now on. The types asked for are known to the node while the stream is open, besides the
+   * configured ones; any other even type disconnects its sender (BOLT 1). A subscriber that does not read is disconnected
+   * with RESOURCE_EXHAUSTED: nothing is lost silently, and sequence numbers show every gap.
+   */
+  subscribeCustomMessages(
+    request: SubscribeCustomMessagesRequest,
+    context: CallContext & CallContextExt,
+  ): ServerStreamingMethodResult<DeepPartial<SubscribeCustomMessagesResponse>>;
   /**
    * Opens a channel funded from the wallet. Answers when the funding transaction is broadcast.
    * Errors: FAILED_PRECONDITION (insufficient_funds, peer_not_connected, channel_refused).
@@ -3468,7 +5262,16 @@ export interface LightningNodeServiceImplementation<CallContextExt = {}> {
     request: OpenChannelRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<OpenChannelResponse>>;
-  /** All channels that are not fully closed. No errors of its own. */
+  /**
+   * Closes a channel: together with the peer, or by force with the own commitment transaction (its coins return after a
+   * delay). Answers when the closing is under way; ListChannels tells how far it is. Repeating it is safe.
+   * Errors: NOT_FOUND (channel_not_found); FAILED_PRECONDITION (peer_not_connected, channel_refused).
+   */
+  closeChannel(
+    request: CloseChannelRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<CloseChannelResponse>>;
+  /** All channels whose coins are not all back in a wallet. No errors of its own. */
   listChannels(
     request: ListChannelsRequest,
     context: CallContext & CallContextExt,
@@ -3483,6 +5286,24 @@ export interface LightningNodeServiceImplementation<CallContextExt = {}> {
     request: WalletBalanceRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<WalletBalanceResponse>>;
+  /**
+   * Pays on chain. The same idempotency_key with the same fields answers with the same transaction.
+   * Errors: FAILED_PRECONDITION (insufficient_funds: coins kept back for anchor channels count as missing);
+   * ALREADY_EXISTS (idempotency_key_reused).
+   */
+  sendToAddress(
+    request: SendToAddressRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<SendToAddressResponse>>;
+  /**
+   * Replaces an unconfirmed payment of SendToAddress by one with a higher fee rate (BIP 125).
+   * Errors: NOT_FOUND (transaction_not_found); FAILED_PRECONDITION (transaction_confirmed, fee_rate_too_low,
+   * insufficient_funds).
+   */
+  bumpTransaction(
+    request: BumpTransactionRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<BumpTransactionResponse>>;
   /** An invoice whose preimage the node makes and keeps; settled as soon as it is paid. */
   createInvoice(
     request: CreateInvoiceRequest,
@@ -3517,6 +5338,14 @@ export interface LightningNodeServiceImplementation<CallContextExt = {}> {
     request: LookupInvoiceRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<LookupInvoiceResponse>>;
+  /**
+   * Waits until an invoice is SETTLED or CANCELED ("EXPIRED" is a reason of CANCELED), or for the timeout; the answer holds
+   * the invoice as it is then. Errors: NOT_FOUND (invoice_not_found).
+   */
+  waitInvoiceSettled(
+    request: WaitInvoiceSettledRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<WaitInvoiceSettledResponse>>;
   /** Invoices by label, newest first. No errors of its own. */
   listInvoices(
     request: ListInvoicesRequest,
@@ -3548,6 +5377,11 @@ export interface LightningNodeServiceImplementation<CallContextExt = {}> {
     request: LookupPaymentRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<LookupPaymentResponse>>;
+  /** Outgoing payments, newest first. No errors of its own. */
+  listPayments(
+    request: ListPaymentsRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<ListPaymentsResponse>>;
 }
 
 export interface LightningNodeServiceClient<CallOptionsExt = {}> {
@@ -3561,8 +5395,42 @@ export interface LightningNodeServiceClient<CallOptionsExt = {}> {
     request: DeepPartial<ConnectPeerRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<ConnectPeerResponse>;
-  /** Peers that are connected now. No errors of its own. */
+  /**
+   * Ends the connection and forgets the address, so that it is not dialled again. A peer with open channels may come back
+   * by itself. Errors: NOT_FOUND (peer_not_found); FAILED_PRECONDITION (peer_has_channels) unless is_forced.
+   */
+  disconnectPeer(
+    request: DeepPartial<DisconnectPeerRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<DisconnectPeerResponse>;
+  /** Peers that are connected now and those of the address book. No errors of its own. */
   listPeers(request: DeepPartial<ListPeersRequest>, options?: CallOptions & CallOptionsExt): Promise<ListPeersResponse>;
+  /**
+   * ONLINE of every connected peer at once, then every change. A subscriber that is too slow is disconnected with
+   * RESOURCE_EXHAUSTED.
+   */
+  subscribePeerEvents(
+    request: DeepPartial<SubscribePeerEventsRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): AsyncIterable<SubscribePeerEventsResponse>;
+  /**
+   * Hands a custom message (BOLT 1 type 32768 or above) to the connection of a peer, in the order of the calls. OK means
+   * queued for this connection, not received.
+   * Errors: FAILED_PRECONDITION (peer_not_connected); RESOURCE_EXHAUSTED (send_queue_full).
+   */
+  sendCustomMessage(
+    request: DeepPartial<SendCustomMessageRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<SendCustomMessageResponse>;
+  /**
+   * Custom messages of peers from now on. The types asked for are known to the node while the stream is open, besides the
+   * configured ones; any other even type disconnects its sender (BOLT 1). A subscriber that does not read is disconnected
+   * with RESOURCE_EXHAUSTED: nothing is lost silently, and sequence numbers show every gap.
+   */
+  subscribeCustomMessages(
+    request: DeepPartial<SubscribeCustomMessagesRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): AsyncIterable<SubscribeCustomMessagesResponse>;
   /**
    * Opens a channel funded from the wallet. Answers when the funding transaction is broadcast.
    * Errors: FAILED_PRECONDITION (insufficient_funds, peer_not_connected, channel_refused).
@@ -3571,7 +5439,16 @@ export interface LightningNodeServiceClient<CallOptionsExt = {}> {
     request: DeepPartial<OpenChannelRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<OpenChannelResponse>;
-  /** All channels that are not fully closed. No errors of its own. */
+  /**
+   * Closes a channel: together with the peer, or by force with the own commitment transaction (its coins return after a
+   * delay). Answers when the closing is under way; ListChannels tells how far it is. Repeating it is safe.
+   * Errors: NOT_FOUND (channel_not_found); FAILED_PRECONDITION (peer_not_connected, channel_refused).
+   */
+  closeChannel(
+    request: DeepPartial<CloseChannelRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<CloseChannelResponse>;
+  /** All channels whose coins are not all back in a wallet. No errors of its own. */
   listChannels(
     request: DeepPartial<ListChannelsRequest>,
     options?: CallOptions & CallOptionsExt,
@@ -3586,6 +5463,24 @@ export interface LightningNodeServiceClient<CallOptionsExt = {}> {
     request: DeepPartial<WalletBalanceRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<WalletBalanceResponse>;
+  /**
+   * Pays on chain. The same idempotency_key with the same fields answers with the same transaction.
+   * Errors: FAILED_PRECONDITION (insufficient_funds: coins kept back for anchor channels count as missing);
+   * ALREADY_EXISTS (idempotency_key_reused).
+   */
+  sendToAddress(
+    request: DeepPartial<SendToAddressRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<SendToAddressResponse>;
+  /**
+   * Replaces an unconfirmed payment of SendToAddress by one with a higher fee rate (BIP 125).
+   * Errors: NOT_FOUND (transaction_not_found); FAILED_PRECONDITION (transaction_confirmed, fee_rate_too_low,
+   * insufficient_funds).
+   */
+  bumpTransaction(
+    request: DeepPartial<BumpTransactionRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<BumpTransactionResponse>;
   /** An invoice whose preimage the node makes and keeps; settled as soon as it is paid. */
   createInvoice(
     request: DeepPartial<CreateInvoiceRequest>,
@@ -3620,6 +5515,14 @@ export interface LightningNodeServiceClient<CallOptionsExt = {}> {
     request: DeepPartial<LookupInvoiceRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<LookupInvoiceResponse>;
+  /**
+   * Waits until an invoice is SETTLED or CANCELED ("EXPIRED" is a reason of CANCELED), or for the timeout; the answer holds
+   * the invoice as it is then. Errors: NOT_FOUND (invoice_not_found).
+   */
+  waitInvoiceSettled(
+    request: DeepPartial<WaitInvoiceSettledRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<WaitInvoiceSettledResponse>;
   /** Invoices by label, newest first. No errors of its own. */
   listInvoices(
     request: DeepPartial<ListInvoicesRequest>,
@@ -3651,6 +5554,11 @@ export interface LightningNodeServiceClient<CallOptionsExt = {}> {
     request: DeepPartial<LookupPaymentRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<LookupPaymentResponse>;
+  /** Outgoing payments, newest first. No errors of its own. */
+  listPayments(
+    request: DeepPartial<ListPaymentsRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<ListPaymentsResponse>;
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
