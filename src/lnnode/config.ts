@@ -62,7 +62,11 @@ export const configSchema = z.strictObject({
       floor_sat_per_kvb: wholeNumber(1000, 1_000_000)
         .default(1000)
         .transform((rate) => satPerKvb(BigInt(rate))),
+      ceiling_sat_per_kvb: wholeNumber(10_000, 10_000_000)
+        .default(1_000_000)
+        .transform((rate) => satPerKvb(BigInt(rate))),
     })
+    .refine((fees) => fees.floor_sat_per_kvb <= fees.ceiling_sat_per_kvb, 'a floor of at most the ceiling')
     .prefault({}),
   policy: z
     .strictObject({

@@ -89,7 +89,7 @@ async function run(config: LnnodedConfig, log: Logger): Promise<number> {
       acceptsInbound: policy.accept_inbound_channels,
       forwardsToPrivate: policy.forward_to_private_channels,
     },
-    feeFloor: config.fees.floor_sat_per_kvb,
+    feeLimits: { floor: config.fees.floor_sat_per_kvb, ceiling: config.fees.ceiling_sat_per_kvb },
     pollIntervalMs: bitcoind.poll_interval_ms,
     p2pListen: settings.p2p_listen,
     log,

@@ -1,11 +1,11 @@
 /** The parts of a node: what needs no LDK, and the services over it. */
 import { createHmac } from 'node:crypto';
 
-import type { PaymentHash, Pubkey, SatPerKvb } from '../core/units.js';
+import type { PaymentHash, Pubkey } from '../core/units.js';
 import { errorChain } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { ChainSource } from './chain/bitcoind.js';
-import { makeFeeRates, type FeeRates } from './chain/fees.js';
+import { makeFeeRates, type FeeCache, type FeeLimits, type FeeRates } from './chain/fees.js';
 import { makeFollower, type Follower } from './chain/follower.js';
 import type { Network } from './chain/headers.js';
 import { makeChannels, type Channels } from './channels.js';
@@ -19,6 +19,7 @@ import type { ChannelPolicy } from './ldk/userConfig.js';
 import { makePayments, type Payments } from './payments.js';
 import { makePeerBook, type PeerBook } from './peerBook.js';
 import type { Database } from './store/db.js';
+import { feeRateRows } from './store/feeRates.js';
 import { headerRows, type HeaderRows } from './store/headers.js';
 import { invoiceRows } from './store/invoices.js';
 import { paymentRows } from './store/payments.js';
@@ -36,7 +37,7 @@ export type NodeOptions = {
   readonly seed: Uint8Array;
   readonly network: Network;
   readonly policy: ChannelPolicy;
-  readonly feeFloor: SatPerKvb;
+  readonly feeLimits: FeeLimits;
   readonly pollIntervalMs: number;
   readonly p2pListen: { readonly host: string; readonly port: number };
   readonly log: Logger;
@@ -74,6 +75,18 @@ export const derive = (seed: Uint8Array, purpose: string): Uint8Array =>
 
 const unixNow = (): number => Math.floor(Date.now() / 1000);
 
+function feeCache(db: Database, turns: Turns): FeeCache {
+  const rows = feeRateRows(db);
+  return {
+    known: rows.all(),
+    store: (targetBlocks, rate) => {
+      turns.run(() => {
+        rows.put(targetBlocks, rate);
+      });
+    },
+  };
+}
+
 /** Opens the rows and makes what needs no LDK. */
 export function makeBase(options: NodeOptions): Base {
   const { db, source, log, network } = options;
@@ -85,7 +98,7 @@ export function makeBase(options: NodeOptions): Base {
     headers,
     wallet,
     follower: makeFollower({ source, headers, network }),
-    fees: makeFeeRates(options.feeFloor),
+    fees: makeFeeRates(options.feeLimits, feeCache(db, turns)),
     feed: makeFeed(),
     broadcast: (raw) => {
       const id = wallet.sent(raw);
