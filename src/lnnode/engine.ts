@@ -68,6 +68,7 @@ export function makeListener({ turns, headers, wallet }: Base, parts: Ldk, servi
     chainMonitor.as_Listen().block_connected(raw, height);
     services.invoices.atHeight(height);
     services.sweeper.sweep();
+    services.channelBook.atHeight(height);
     turns.markDirty();
   };
   return {

@@ -22,7 +22,7 @@ import type { Wallet } from './wallet.js';
 const START_RETRY_MS = 1000;
 
 /** A running node as its callers see it. */
-export type LnNode = Pick<Services, 'invoices' | 'payments' | 'channels' | 'peerBook'> & {
+export type LnNode = Pick<Services, 'invoices' | 'payments' | 'channels' | 'channelBook' | 'peerBook'> & {
   readonly nodeId: Pubkey;
   readonly network: Network;
   readonly p2pPort: number;
@@ -98,6 +98,7 @@ async function loadParts(options: NodeOptions, base: Base): Promise<{ parts: Ldk
   turns.run(() => {
     services.invoices.resume();
     services.channels.releaseAbandoned();
+    services.channelBook.rememberAll();
   });
   turns.run(services.payments.resume);
   return { parts, services, keep };

@@ -8,6 +8,7 @@ import type { ChainSource } from './chain/bitcoind.js';
 import { makeFeeRates, type FeeCache, type FeeLimits, type FeeRates } from './chain/fees.js';
 import { makeFollower, type Follower } from './chain/follower.js';
 import type { Network } from './chain/headers.js';
+import { makeChannelBook, type ChannelBook } from './channelBook.js';
 import { makeChannels, type Channels } from './channels.js';
 import { makeFeed, type Feed } from './feed.js';
 import { makeInvoices, type Invoices } from './invoices.js';
@@ -18,6 +19,7 @@ import { makeTurns, type Turns } from './ldk/turn.js';
 import type { ChannelPolicy } from './ldk/userConfig.js';
 import { makePayments, type Payments } from './payments.js';
 import { makePeerBook, type PeerBook } from './peerBook.js';
+import { channelRows } from './store/channels.js';
 import type { Database } from './store/db.js';
 import { feeRateRows } from './store/feeRates.js';
 import { headerRows, type HeaderRows } from './store/headers.js';
@@ -64,6 +66,7 @@ export type Services = {
   readonly invoices: Invoices;
   readonly payments: Payments;
   readonly channels: Channels;
+  readonly channelBook: ChannelBook;
   readonly sweeper: Sweeper;
   readonly transport: Transport;
   readonly peerBook: PeerBook;
@@ -125,6 +128,7 @@ export function makeServices(options: NodeOptions, base: Base, parts: Ldk): Serv
     invoices: makeInvoices({ ...common, rows: invoiceRows(db), keys, network, feed }),
     payments: makePayments({ ...common, rows: paymentRows(db), nodeId }),
     channels: makeChannels({ manager, turns, wallet, fees, policy, isConnected, tipHeight }),
+    channelBook: makeChannelBook({ ...common, rows: channelRows(db), coins: walletRows(db), isConnected, tipHeight }),
     sweeper: makeSweeper({
       keys,
       rows: walletRows(db),

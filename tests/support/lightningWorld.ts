@@ -11,7 +11,7 @@ import {
   type PaymentHash,
   type Preimage,
 } from '../../src/core/units.js';
-import type { LightningNodeServiceDefinition } from '../../src/gen/lnnode/v1/lnnode.js';
+import { ChannelState, type LightningNodeServiceDefinition } from '../../src/gen/lnnode/v1/lnnode.js';
 import { connectLnnoded } from '../../src/lightning/lnnoded.js';
 import type { HoldInvoiceRequest, LightningNode } from '../../src/lightning/node.js';
 import { createLogger } from '../../src/log.js';
@@ -118,7 +118,7 @@ export async function startLightningWorld(names: readonly string[]): Promise<Lig
     for (const { client } of running()) {
       await eventually('usable channels', async () => {
         const { channels } = await client.listChannels({});
-        return channels.every(({ isUsable }) => isUsable);
+        return channels.every(({ isUsable, state }) => isUsable || state === ChannelState.SWEEPING);
       });
     }
   };

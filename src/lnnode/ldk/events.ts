@@ -4,16 +4,18 @@ import * as ldk from 'lightningdevkit';
 
 import { displayHex, hex, paymentHash, type PaymentHash } from '../../core/units.js';
 import type { Logger } from '../../log.js';
+import type { ChannelBook } from '../channelBook.js';
 import { closureText, type Channels } from '../channels.js';
 import type { Invoices } from '../invoices.js';
 import type { Payments } from '../payments.js';
-import { some } from './result.js';
+import { isAbsent, some } from './result.js';
 import type { Sweeper } from './sweeper.js';
 
 export type EventParts = {
   readonly invoices: Invoices;
   readonly payments: Payments;
   readonly channels: Channels;
+  readonly channelBook: ChannelBook;
   readonly sweeper: Sweeper;
   /** HTLCs wait to be looked at; must not happen inside the event. */
   readonly forwardSoon: () => void;
@@ -25,7 +27,7 @@ const hashOf = (bytes: Uint8Array): PaymentHash => paymentHash(hex(bytes));
 
 /** Handles one event inside the turn. */
 export function handleEvent(event: ldk.Event, parts: EventParts): void {
-  const { invoices, payments, channels, sweeper, log } = parts;
+  const { invoices, payments, channels, channelBook, sweeper, log } = parts;
   if (event instanceof ldk.Event_PendingHTLCsForwardable) {
     parts.forwardSoon();
   } else if (event instanceof ldk.Event_PaymentClaimable) {
@@ -52,15 +54,18 @@ export function handleEvent(event: ldk.Event, parts: EventParts): void {
     channels.onFundingNeeded(event);
   } else if (event instanceof ldk.Event_ChannelPending) {
     channels.onPending(event);
+    channelBook.onPending(event);
   } else if (event instanceof ldk.Event_ChannelReady) {
     log.info({ channelId: hex(event.channel_id.get_a()) }, 'channel ready');
   } else if (event instanceof ldk.Event_ChannelClosed) {
-    log.warn({ channelId: hex(event.channel_id.get_a()), why: closureText(event.reason) }, 'channel closed');
+    const why = closureText(event.reason);
+    log.warn({ channelId: hex(event.channel_id.get_a()), why }, 'channel closed');
     channels.onClosed(event);
+    channelBook.onClosed(event, why);
   } else if (event instanceof ldk.Event_DiscardFunding) {
     parts.forgetFunding(fundingTxid(event.funding_info));
   } else if (event instanceof ldk.Event_SpendableOutputs) {
-    sweeper.add(event.outputs);
+    sweeper.add(event.outputs, isAbsent(event.channel_id) ? '' : hex(event.channel_id.get_a()));
     sweeper.sweep();
   }
 }

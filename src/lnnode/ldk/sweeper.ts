@@ -4,6 +4,7 @@ import * as ldk from 'lightningdevkit';
 import { displayHex, txid } from '../../core/units.js';
 import type { Logger } from '../../log.js';
 import type { WalletRows } from '../store/wallet.js';
+import { valueOf } from './channelFacts.js';
 import { describe, errorOf, isOk, unwrap } from './result.js';
 
 export type SweeperParts = {
@@ -23,13 +24,15 @@ export function makeSweeper({ keys, rows, destination, feePerKw, broadcast, log 
   let script: Uint8Array | undefined; // kept until a sweep uses it, so that failures use up no addresses
   return {
     /** Stores what only LDK's keys can spend; the event is not repeated. */
-    add: (outputs: readonly ldk.SpendableOutputDescriptor[]): void => {
+    add: (outputs: readonly ldk.SpendableOutputDescriptor[], channelId: string): void => {
       for (const output of outputs) {
         const point = output.spendable_outpoint();
         rows.putSpendable({
           txid: txid(displayHex(point.get_txid())),
           vout: point.get_index(),
           descriptor: Buffer.from(output.write()),
+          channelId,
+          valueSat: valueOf(output),
         });
       }
     },

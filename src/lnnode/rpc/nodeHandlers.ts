@@ -1,13 +1,11 @@
-/** Node, peers, channels and the on-chain wallet. */
-import * as ldk from 'lightningdevkit';
+/** Node, peers and opening of channels. */
 import { z } from 'zod';
 
-import { displayHex, hex, pubkey, reversedBytes } from '../../core/units.js';
+import { pubkey, reversedBytes } from '../../core/units.js';
 import { errorChain } from '../../errors.js';
 import type { LightningNodeServiceImplementation } from '../../gen/lnnode/v1/lnnode.js';
 import type { Logger } from '../../log.js';
 import { NodeError } from '../errors.js';
-import { flag, isAbsent, some } from '../ldk/result.js';
 import type { LnNode } from '../node.js';
 import { limitMsat, nodeIdBytes, parse, sats } from './validate.js';
 
@@ -32,8 +30,7 @@ export function assertSynced({ follower }: LnNode): void {
   if (!follower.isSynced()) throw new NodeError('not_synced', 'the chain source was not reached for a minute');
 }
 
-type Names =
-  'getNodeInfo' | 'connectPeer' | 'listPeers' | 'openChannel' | 'listChannels' | 'newAddress' | 'walletBalance';
+type Names = 'getNodeInfo' | 'connectPeer' | 'listPeers' | 'openChannel';
 
 const bytes = (hexText: string): Buffer => Buffer.from(hexText, 'hex');
 
@@ -78,27 +75,5 @@ export function nodeHandlers(parts: HandlerParts): Pick<LightningNodeServiceImpl
         fundingVout: channel.fundingVout,
       };
     },
-    listChannels: async () => Promise.resolve({ channels: node.manager.list_channels().map(channelMessage) }),
-    newAddress: async () => Promise.resolve({ address: node.turns.run(() => node.wallet.nextKey().address) }),
-    walletBalance: async () => Promise.resolve(node.wallet.balance(node.follower.tip().height)),
-  };
-}
-
-function channelMessage(channel: ReturnType<LnNode['manager']['list_channels']>[number]) {
-  const funding = channel.get_funding_txo();
-  const hasFunding = !isAbsent(funding);
-  return {
-    channelId: bytes(hex(channel.get_channel_id().get_a())),
-    nodeId: bytes(hex(channel.get_counterparty().get_node_id())),
-    fundingTxid: hasFunding ? reversedBytes(displayHex(funding.get_txid())) : Buffer.alloc(0),
-    fundingVout: hasFunding ? funding.get_index() : 0,
-    capacityMsat: channel.get_channel_value_satoshis() * 1000n,
-    outboundCapacityMsat: channel.get_outbound_capacity_msat(),
-    inboundCapacityMsat: channel.get_inbound_capacity_msat(),
-    isUsable: flag(channel.get_is_usable()),
-    isReady: flag(channel.get_is_channel_ready()),
-    confirmations: some(channel.get_confirmations(), ldk.Option_u32Z_Some) ?? 0,
-    pendingHtlcs: channel.get_pending_inbound_htlcs().length + channel.get_pending_outbound_htlcs().length,
-    isOutbound: flag(channel.get_is_outbound()),
   };
 }

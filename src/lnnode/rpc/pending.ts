@@ -5,7 +5,6 @@ import { NodeError } from '../errors.js';
 type Names =
   | 'disconnectPeer'
   | 'sendCustomMessage'
-  | 'closeChannel'
   | 'sendToAddress'
   | 'bumpTransaction'
   | 'waitInvoiceSettled'
@@ -20,7 +19,6 @@ const refuse = (): never => {
 export const pendingHandlers: Pick<LightningNodeServiceImplementation, Names> = {
   disconnectPeer: refuse,
   sendCustomMessage: refuse,
-  closeChannel: refuse,
   sendToAddress: refuse,
   bumpTransaction: refuse,
   waitInvoiceSettled: refuse,

@@ -11,6 +11,7 @@ import { ServerReflection, ServerReflectionService } from 'nice-grpc-server-refl
 import { LightningNodeServiceDefinition } from '../../gen/lnnode/v1/lnnode.js';
 import { invoiceHandlers } from './invoiceHandlers.js';
 import { nodeHandlers, type HandlerParts } from './nodeHandlers.js';
+import { onchainHandlers } from './onchainHandlers.js';
 import { paymentHandlers } from './paymentHandlers.js';
 import { pendingHandlers } from './pending.js';
 import { authMiddleware, statusMiddleware } from './status.js';
@@ -51,6 +52,7 @@ export async function serve(options: RpcOptions): Promise<RpcServer> {
   server.with(auth).add(LightningNodeServiceDefinition, {
     ...pendingHandlers,
     ...nodeHandlers(options),
+    ...onchainHandlers(options),
     ...invoiceHandlers(options, options.minInvoiceExpirySecs),
     ...paymentHandlers(options),
   });

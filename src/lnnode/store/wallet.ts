@@ -12,7 +12,14 @@ export type CoinRow = {
   readonly height: number | undefined;
 };
 
-type SpendableRow = { readonly txid: Txid; readonly vout: number; readonly descriptor: Buffer };
+/** An output of a closed channel; `descriptor` is LDK's encoding. */
+export type SpendableRow = {
+  readonly txid: Txid;
+  readonly vout: number;
+  readonly descriptor: Buffer;
+  readonly channelId: string;
+  readonly valueSat: bigint;
+};
 
 type Coin = {
   txid: string;
@@ -30,6 +37,16 @@ const convert = (row: Coin): CoinRow => ({
   keyIndex: Number(row.key_index),
   isCoinbase: row.is_coinbase === 1n,
   height: row.height === null ? undefined : Number(row.height),
+});
+
+type Spendable = { txid: string; vout: bigint; descriptor: Buffer; channel_id: string; value_sat: bigint };
+
+const spendable = (row: Spendable): SpendableRow => ({
+  txid: txid(row.txid),
+  vout: Number(row.vout),
+  descriptor: row.descriptor,
+  channelId: row.channel_id,
+  valueSat: row.value_sat,
 });
 
 /** Own transactions are forgotten when this deep. */
@@ -132,11 +149,15 @@ function transactionStatements(db: Database) {
 }
 
 function spendableStatements(db: Database) {
-  const put = db.prepare<[string, number, Uint8Array]>(
-    'INSERT OR IGNORE INTO spendable_outputs (txid, vout, descriptor) VALUES (?, ?, ?)',
+  const put = db.prepare<[Record<string, unknown>]>(
+    `INSERT OR IGNORE INTO spendable_outputs (txid, vout, descriptor, channel_id, value_sat)
+     VALUES (@txid, @vout, @descriptor, @channelId, @valueSat)`,
   );
-  const waiting = db.prepare<[], { txid: string; vout: bigint; descriptor: Buffer }>(
-    'SELECT txid, vout, descriptor FROM spendable_outputs WHERE sweep_txid IS NULL AND spent_height IS NULL',
+  const waiting = db.prepare<[], Spendable>(
+    'SELECT * FROM spendable_outputs WHERE sweep_txid IS NULL AND spent_height IS NULL ORDER BY rowid',
+  );
+  const unspent = db.prepare<[string], { count: bigint }>(
+    'SELECT count(*) AS count FROM spendable_outputs WHERE channel_id = ? AND spent_height IS NULL',
   );
   const sweep = db.prepare<[string, string, number]>(
     'UPDATE spendable_outputs SET sweep_txid = ? WHERE txid = ? AND vout = ?',
@@ -149,10 +170,11 @@ function spendableStatements(db: Database) {
   );
   return {
     putSpendable: (row: SpendableRow): void => {
-      put.run(row.txid, row.vout, row.descriptor);
+      put.run(row);
     },
-    unswept: (): SpendableRow[] =>
-      waiting.all().map((row) => ({ txid: txid(row.txid), vout: Number(row.vout), descriptor: row.descriptor })),
+    unswept: (): SpendableRow[] => waiting.all().map(spendable),
+    /** How many outputs of a closed channel are not in the wallet yet. */
+    unspentSpendable: (channelId: string): number => Number(unspent.get(channelId)?.count ?? 0n),
     swept: (row: SpendableRow, by: string): void => {
       sweep.run(by, row.txid, row.vout);
     },

@@ -1,4 +1,5 @@
 /** The two Lightning nodes: connected, and with a channel through which the buyer can pay the seller. */
+import { ChannelState } from '../../gen/lnnode/v1/lnnode.js';
 import type { BitcoinChain } from '../bitcoin/chain.js';
 import { connectNode, type Endpoint, type NodeClient } from './grpc.js';
 import { waitFor } from './wait.js';
@@ -25,7 +26,7 @@ export async function joinNodes(chain: BitcoinChain, seller: NodeEndpoint, buyer
       buyerNode.client.connectPeer({ nodeId: sellerId, address: seller.p2p }),
     );
     const { channels } = await buyerNode.client.listChannels({});
-    const mutual = channels.filter(({ nodeId }) => sellerId.equals(nodeId));
+    const mutual = channels.filter(({ nodeId, state }) => sellerId.equals(nodeId) && state !== ChannelState.SWEEPING);
     if (mutual.length === 0) await openChannel(chain, buyerNode.client, sellerNode.client, sellerId);
     if (!mutual.some(({ isReady }) => isReady)) chain.mine(CHANNEL_DEPTH); // also after a crash between the two
     for (const node of [buyerNode.client, sellerNode.client]) {

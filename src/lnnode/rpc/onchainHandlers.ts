@@ -1,0 +1,75 @@
+/** Closing and listing channels, and the on-chain wallet. */
+import * as ldk from 'lightningdevkit';
+import { z } from 'zod';
+
+import { hex, reversedBytes } from '../../core/units.js';
+import { ChannelState, type Channel, type LightningNodeServiceImplementation } from '../../gen/lnnode/v1/lnnode.js';
+import type { SweepingChannel } from '../channelBook.js';
+import { fundingTxidOf, hasAnchors, isShuttingDown } from '../ldk/channelFacts.js';
+import { flag, some } from '../ldk/result.js';
+import type { HandlerParts } from './nodeHandlers.js';
+import { bytes32, parse } from './validate.js';
+
+const closeSchema = z.object({ channelId: bytes32, isForced: z.boolean() });
+
+type Names = 'closeChannel' | 'listChannels' | 'newAddress' | 'walletBalance';
+
+/** Handlers of what happens on the chain. */
+export function onchainHandlers({ node }: HandlerParts): Pick<LightningNodeServiceImplementation, Names> {
+  const { channelBook, wallet, turns } = node;
+  return {
+    closeChannel: async (request) => {
+      const { channelId, isForced } = parse(closeSchema, request);
+      channelBook.close(hex(channelId), isForced);
+      return Promise.resolve({});
+    },
+    listChannels: async () =>
+      Promise.resolve({
+        channels: [...channelBook.open().map(openChannel), ...channelBook.sweeping().map(closedChannel)],
+      }),
+    newAddress: async () => Promise.resolve({ address: turns.run(() => wallet.nextKey().address) }),
+    walletBalance: async () => Promise.resolve(wallet.balance(node.follower.tip().height)),
+  };
+}
+
+function openChannel(details: ldk.ChannelDetails): Channel {
+  const isReady = flag(details.get_is_channel_ready());
+  return {
+    ...fixedFields(details),
+    outboundCapacityMsat: details.get_outbound_capacity_msat(),
+    inboundCapacityMsat: details.get_inbound_capacity_msat(),
+    isUsable: flag(details.get_is_usable()),
+    isReady,
+    confirmations: some(details.get_confirmations(), ldk.Option_u32Z_Some) ?? 0,
+    pendingHtlcs: details.get_pending_inbound_htlcs().length + details.get_pending_outbound_htlcs().length,
+    state: isShuttingDown(details) ? ChannelState.CLOSING : isReady ? ChannelState.READY : ChannelState.PENDING,
+    closeReason: '',
+  };
+}
+
+const closedChannel = ({ details, reason, pendingHtlcs }: SweepingChannel): Channel => ({
+  ...fixedFields(details),
+  outboundCapacityMsat: 0n,
+  inboundCapacityMsat: 0n,
+  isUsable: false,
+  isReady: false,
+  confirmations: 0,
+  pendingHtlcs,
+  state: ChannelState.SWEEPING,
+  closeReason: reason,
+});
+
+/** What does not change while a channel lives. */
+function fixedFields(details: ldk.ChannelDetails) {
+  const fundingTxid = fundingTxidOf(details);
+  return {
+    channelId: Buffer.from(details.get_channel_id().get_a()),
+    nodeId: Buffer.from(details.get_counterparty().get_node_id()),
+    fundingTxid: fundingTxid === undefined ? Buffer.alloc(0) : reversedBytes(fundingTxid),
+    fundingVout: fundingTxid === undefined ? 0 : details.get_funding_txo().get_index(),
+    capacityMsat: details.get_channel_value_satoshis() * 1000n,
+    isOutbound: flag(details.get_is_outbound()),
+    hasAnchors: hasAnchors(details),
+    isAnnounced: flag(details.get_is_announced()),
+  };
+}
