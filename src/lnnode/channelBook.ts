@@ -18,7 +18,7 @@ export type ChannelBookParts = {
   readonly manager: ldk.ChannelManager;
   readonly chainMonitor: ldk.ChainMonitor;
   readonly rows: ChannelRows;
-  readonly coins: Pick<WalletRows, 'unspentSpendable'>;
+  readonly coins: Pick<WalletRows, 'unspentSpendable' | 'unswept'>;
   readonly turns: Turns;
   readonly isConnected: (nodeId: Pubkey) => boolean;
   readonly tipHeight: () => number;
@@ -108,11 +108,12 @@ export function makeChannelBook(parts: ChannelBookParts) {
     open: (): ldk.ChannelDetails[] => manager.list_channels(),
     /** Closed channels whose coins are not all back. */
     sweeping,
-    /** Satoshi of closed channels that LDK still has to bring to us. */
-    claimableSats: (): bigint =>
-      chainMonitor
-        .get_claimable_balances(manager.list_channels())
-        .reduce((sum, balance) => sum + balance.claimable_amount_satoshis(), 0n),
+    /** Satoshi of closed channels that no transaction to the wallet carries yet. */
+    sweepingSats: (): bigint => {
+      const balances = chainMonitor.get_claimable_balances(manager.list_channels());
+      const atLdk = balances.reduce((sum, balance) => sum + balance.claimable_amount_satoshis(), 0n);
+      return parts.coins.unswept().reduce((sum, { valueSat }) => sum + valueSat, atLdk);
+    },
     /**
      * Starts to close a channel; also one that is closing or closed already.
      * @throws NodeError `channel_not_found`, `peer_not_connected`, `channel_refused`

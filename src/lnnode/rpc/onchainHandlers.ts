@@ -28,7 +28,10 @@ export function onchainHandlers({ node }: HandlerParts): Pick<LightningNodeServi
         channels: [...channelBook.open().map(openChannel), ...channelBook.sweeping().map(closedChannel)],
       }),
     newAddress: async () => Promise.resolve({ address: turns.run(() => wallet.nextKey().address) }),
-    walletBalance: async () => Promise.resolve(wallet.balance(node.follower.tip().height)),
+    walletBalance: async () => {
+      const balance = wallet.balance(node.follower.tip().height);
+      return Promise.resolve({ ...balance, sweepingSats: channelBook.sweepingSats() });
+    },
   };
 }
 
