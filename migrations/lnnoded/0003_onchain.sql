@@ -27,12 +27,12 @@ CREATE TABLE sends (
 
 -- Their transactions: the first and its replacements, in order.
 CREATE TABLE send_txs (
-  seq             INTEGER PRIMARY KEY AUTOINCREMENT,
-  txid            TEXT NOT NULL UNIQUE CHECK (length(txid) = 64),
-  idempotency_key TEXT NOT NULL REFERENCES sends (idempotency_key),
-  raw             BLOB NOT NULL,
-  fee_sats        INTEGER NOT NULL CHECK (fee_sats > 0),
-  height          INTEGER
+  seq                  INTEGER PRIMARY KEY AUTOINCREMENT,
+  txid                 TEXT NOT NULL UNIQUE CHECK (length(txid) = 64),
+  idempotency_key      TEXT NOT NULL REFERENCES sends (idempotency_key),
+  fee_sats             INTEGER NOT NULL CHECK (fee_sats > 0),
+  fee_rate_sat_per_kvb INTEGER NOT NULL CHECK (fee_rate_sat_per_kvb > 0),
+  height               INTEGER
 ) STRICT;
 
 -- Coins that pay the fees of one claim of LDK on an anchor channel; the same ones again when it asks for a higher fee.

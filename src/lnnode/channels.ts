@@ -14,6 +14,8 @@ import type { Wallet } from './wallet.js';
 const OPEN_TIMEOUT_MS = 30_000;
 /** Blocks within which a funding transaction should confirm. */
 const FUNDING_TARGET = 12;
+/** As long as the real one. */
+const FUNDING_SCRIPT = Buffer.alloc(34);
 
 export type OpenRequest = {
   readonly nodeId: Pubkey;
@@ -70,13 +72,10 @@ export function makeChannels(parts: ChannelServiceParts) {
 
   const assertOpenable = ({ nodeId, capacitySats }: OpenRequest): void => {
     if (!parts.isConnected(nodeId)) throw new NodeError('peer_not_connected', `peer ${nodeId} is not connected`);
-    if (!wallet.canFund(capacitySats, fees.rate(FUNDING_TARGET), parts.tipHeight())) {
-      const { confirmedSats } = wallet.balance(parts.tipHeight());
-      throw new NodeError(
-        'insufficient_funds',
-        `wallet: expected ${capacitySats} sat and a fee, found ${confirmedSats} sat confirmed`,
-      );
-    }
+    wallet.assertCanSpend(
+      { script: FUNDING_SCRIPT, valueSat: capacitySats, feeRate: fees.rate(FUNDING_TARGET) },
+      parts.tipHeight(),
+    );
   };
 
   return {
@@ -113,9 +112,12 @@ export function makeChannels(parts: ChannelServiceParts) {
         refuse('the open was given up');
         return;
       }
-      const output = { script: event.output_script, valueSat: event.channel_value_satoshis };
+      const { output_script: script, channel_value_satoshis: valueSat } = event;
       try {
-        opening.fundingTx = wallet.fund(output, fees.rate(FUNDING_TARGET), parts.tipHeight());
+        opening.fundingTx = wallet.spend(
+          { script, valueSat, feeRate: fees.rate(FUNDING_TARGET) },
+          parts.tipHeight(),
+        ).raw;
       } catch (error) {
         if (!(error instanceof NodeError)) throw error;
         opening.failure = error;

@@ -5,24 +5,25 @@ import type * as ldk from 'lightningdevkit';
 
 import { pubkey, type PaymentHash, type Pubkey } from '../core/units.js';
 import { errorChain } from '../errors.js';
-import { catchUpMonitor } from './chain/catchUp.js';
-import type { Follower } from './chain/follower.js';
+import { catchUpMonitor, moveMonitorToTip } from './chain/catchUp.js';
 import type { Network } from './chain/headers.js';
+import { makeConfirmListener } from './confirmEngine.js';
 import { makeListener, useEngine } from './engine.js';
 import type { Feed } from './feed.js';
 import { assembleLdk, type Ldk } from './ldk/assembly.js';
 import type { Turns } from './ldk/turn.js';
 import { loadLdk } from './ldk/wasm.js';
 import { followChain, startTimers } from './loops.js';
-import { derive, makeBase, makeServices, type Base, type NodeOptions, type Services } from './parts.js';
+import { derive, makeBase, makeServices, type Base, type Follower, type NodeOptions, type Services } from './parts.js';
 import type { PeerBook } from './peerBook.js';
 import { ldkRows } from './store/ldkRows.js';
+import { walletRows } from './store/wallet.js';
 import type { Wallet } from './wallet.js';
 
 const START_RETRY_MS = 1000;
 
 /** A running node as its callers see it. */
-export type LnNode = Pick<Services, 'invoices' | 'payments' | 'channels' | 'channelBook' | 'peerBook'> & {
+export type LnNode = Pick<Services, 'invoices' | 'payments' | 'channels' | 'channelBook' | 'sends' | 'peerBook'> & {
   readonly nodeId: Pubkey;
   readonly network: Network;
   readonly p2pPort: number;
@@ -67,7 +68,7 @@ async function begin(options: NodeOptions, { turns, headers, follower }: Base): 
 
 async function loadParts(options: NodeOptions, base: Base): Promise<{ parts: Ldk; services: Services; keep: unknown }> {
   const { db, log, network, policy } = options;
-  const { turns, headers, follower, fees, broadcast } = base;
+  const { turns, headers, follower, fees, broadcast, watch } = base;
   const late: { peerBook?: PeerBook } = {}; // LDK wants to know whom to tell before it exists
   const parts = await assembleLdk({
     seed: derive(options.seed, 'lnnoded ldk'),
@@ -85,12 +86,16 @@ async function loadParts(options: NodeOptions, base: Base): Promise<{ parts: Ldk
         late.peerBook?.peerChanged(pubkey(nodeId), isConnected);
       });
     },
-    catchUp: (monitor, tools) =>
-      catchUpMonitor(monitor, tools, {
-        headers,
-        turns,
-        fetchBlock: (header) => insist('missed block', options, () => follower.fetchBlock(header)),
-      }),
+    watch,
+    catchUp: async (monitor, tools) => {
+      if (follower.kind === 'confirm') moveMonitorToTip(monitor, tools, { headers, turns });
+      else
+        await catchUpMonitor(monitor, tools, {
+          headers,
+          turns,
+          fetchBlock: (header) => insist('missed block', options, () => follower.fetchBlock(header)),
+        });
+    },
   });
   const services = makeServices(options, base, parts);
   late.peerBook = services.peerBook;
@@ -111,7 +116,10 @@ export async function startNode(options: NodeOptions): Promise<LnNode> {
   const { turns, follower, fees, wallet, feed } = base;
   await Promise.all([loadLdk(log), begin(options, base)]);
   const { parts, services, keep } = await loadParts(options, base);
-  const listener = makeListener(base, parts, services);
+  const listener = {
+    ...makeListener(base, parts, services),
+    ...makeConfirmListener(base, parts, services, walletRows(options.db)),
+  };
   await insist('first sync', options, async () => {
     await follower.round(listener);
     if (!follower.isSynced()) throw new Error('the full node is behind our own chain');

@@ -6,8 +6,11 @@ import { errorChain } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { ChainSource } from './chain/bitcoind.js';
 import { makeFeeRates, type FeeCache, type FeeLimits, type FeeRates } from './chain/fees.js';
-import { makeFollower, type Follower } from './chain/follower.js';
+import { makeConfirmFollower, type ConfirmFollower } from './chain/confirmFollower.js';
+import type { EsploraSource } from './chain/esplora.js';
+import { makeFollower, type BlockFollower } from './chain/follower.js';
 import type { Network } from './chain/headers.js';
+import { makeWatch, type Watch } from './chain/watch.js';
 import { makeChannelBook, type ChannelBook } from './channelBook.js';
 import { makeChannels, type Channels } from './channels.js';
 import { makeFeed, type Feed } from './feed.js';
@@ -19,7 +22,9 @@ import { makeTurns, type Turns } from './ldk/turn.js';
 import type { ChannelPolicy } from './ldk/userConfig.js';
 import { makePayments, type Payments } from './payments.js';
 import { makePeerBook, type PeerBook } from './peerBook.js';
+import { makeSends, type Sends } from './sends.js';
 import { channelRows } from './store/channels.js';
+import { sendRows } from './store/sends.js';
 import type { Database } from './store/db.js';
 import { feeRateRows } from './store/feeRates.js';
 import { headerRows, type HeaderRows } from './store/headers.js';
@@ -34,7 +39,7 @@ const SWEEP_TARGET = 12;
 
 export type NodeOptions = {
   readonly db: Database;
-  readonly source: ChainSource;
+  readonly source: ChainSource | EsploraSource;
   /** 32 secret bytes. */
   readonly seed: Uint8Array;
   readonly network: Network;
@@ -49,11 +54,16 @@ export type NodeOptions = {
   readonly signal: AbortSignal;
 };
 
+/** Whole blocks of a full node, or proven transactions of an Esplora server. */
+export type Follower = BlockFollower | ConfirmFollower;
+
 /** What exists before LDK. */
 export type Base = {
   readonly turns: Turns;
   readonly headers: HeaderRows;
   readonly follower: Follower;
+  /** LDK's wishes to the chain source; undefined where it sees whole blocks. */
+  readonly watch: Watch | undefined;
   readonly fees: FeeRates;
   readonly wallet: Wallet;
   readonly feed: Feed<PaymentHash>;
@@ -67,6 +77,7 @@ export type Services = {
   readonly payments: Payments;
   readonly channels: Channels;
   readonly channelBook: ChannelBook;
+  readonly sends: Sends;
   readonly sweeper: Sweeper;
   readonly transport: Transport;
   readonly peerBook: PeerBook;
@@ -90,6 +101,15 @@ function feeCache(db: Database, turns: Turns): FeeCache {
   };
 }
 
+function makeChain(
+  { source, network }: NodeOptions,
+  headers: HeaderRows,
+): { follower: Follower; watch: Watch | undefined } {
+  if (!('history' in source)) return { follower: makeFollower({ source, headers, network }), watch: undefined };
+  const watch = makeWatch();
+  return { follower: makeConfirmFollower({ source, headers, network, watch }), watch };
+}
+
 /** Opens the rows and makes what needs no LDK. */
 export function makeBase(options: NodeOptions): Base {
   const { db, source, log, network } = options;
@@ -100,7 +120,7 @@ export function makeBase(options: NodeOptions): Base {
     turns,
     headers,
     wallet,
-    follower: makeFollower({ source, headers, network }),
+    ...makeChain(options, headers),
     fees: makeFeeRates(options.feeLimits, feeCache(db, turns)),
     feed: makeFeed(),
     broadcast: (raw) => {
@@ -129,6 +149,7 @@ export function makeServices(options: NodeOptions, base: Base, parts: Ldk): Serv
     payments: makePayments({ ...common, rows: paymentRows(db), nodeId }),
     channels: makeChannels({ manager, turns, wallet, fees, policy, isConnected, tipHeight }),
     channelBook: makeChannelBook({ ...common, rows: channelRows(db), coins: walletRows(db), isConnected, tipHeight }),
+    sends: makeSends({ rows: sendRows(db), turns, wallet, fees, network, tipHeight, broadcast: base.broadcast }),
     sweeper: makeSweeper({
       keys,
       rows: walletRows(db),

@@ -1,177 +1,133 @@
 /**
- * The on-chain wallet: P2WPKH keys of the node's own seed, coins found in blocks, funding of channels.
+ * The on-chain wallet: P2WPKH keys of the node's own seed, coins found in blocks, payments and the funding of channels.
  *
  * Every method that changes rows belongs in a turn. Coins of a transaction that is being made are reserved in that turn
- * and freed when LDK gives the funding up, or at the next start if it was never sent.
+ * and freed when LDK gives the funding up, or at the next start if it was never sent. Only confirmed coins are spent.
  */
-import { BIP32Factory } from 'bip32';
-import { crypto, networks, payments, script as scripts, Transaction } from 'bitcoinjs-lib';
-import * as ecc from 'tiny-secp256k1';
+import { Transaction } from 'bitcoinjs-lib';
 
-import {
-  displayHex,
-  hex,
-  outpoint,
-  outpointKey,
-  reversedBytes,
-  txid,
-  type SatPerKvb,
-  type Txid,
-} from '../core/units.js';
+import { outpointKey, reversedBytes, type SatPerKvb, type Txid } from '../core/units.js';
 import type { Network } from './chain/headers.js';
-import { NodeError } from './errors.js';
+import { planSpend, type Plan } from './coinPlan.js';
 import type { CoinRow, WalletRows } from './store/wallet.js';
+import { makeWalletChain, outpointOf } from './walletChain.js';
+import { makeWalletKeys } from './walletKeys.js';
 
 /** Blocks on top before a coinbase may be spent. */
 const COINBASE_DEPTH = 100;
-const DUST_SAT = 546n;
 const RBF_SEQUENCE = 0xffff_fffd;
-/** Virtual bytes, upper bounds: a transaction with one P2WSH and one P2WPKH output; one P2WPKH input. */
-const BASE_VSIZE = 90n;
-const INPUT_VSIZE = 69n;
+
+export type WalletBalance = {
+  readonly confirmedSats: bigint;
+  readonly unconfirmedSats: bigint;
+  /** Part of confirmedSats. */
+  readonly anchorReserveSats: bigint;
+};
+
+export type Spend = {
+  readonly script: Uint8Array;
+  /** Undefined pays everything that is not kept back. */
+  readonly valueSat: bigint | undefined;
+  readonly feeRate: SatPerKvb;
+};
+
+/** A signed transaction; output 0 is the payment. */
+export type Signed = {
+  readonly txid: Txid;
+  readonly raw: Buffer;
+  readonly feeSat: bigint;
+};
 
 export type Wallet = ReturnType<typeof makeWallet>;
 
-const outpointOf = (input: { hash: Uint8Array; index: number }) => outpoint(displayHex(input.hash), input.index);
-
 /** A wallet over its rows; `seed` is 32 secret bytes. */
 export function makeWallet(rows: WalletRows, seed: Uint8Array, network: Network) {
-  const parameters = networks[network];
-  const account = BIP32Factory(ecc).fromSeed(seed, parameters).derivePath("m/84'/0'/0'/0");
-  const keyIndexes = new Map(rows.keys().map(({ keyIndex, script }) => [script, keyIndex]));
+  const keys = makeWalletKeys(rows, seed, network);
+  const chain = makeWalletChain(rows, keys);
+  let reserveSat = (): bigint => 0n;
 
-  const nextKey = (): { address: string; script: Buffer } => {
-    const keyIndex = keyIndexes.size;
-    const { address, output } = payments.p2wpkh({ pubkey: account.derive(keyIndex).publicKey, network: parameters });
-    if (address === undefined || output === undefined) throw new Error('a key has an address');
-    rows.putKey(keyIndex, hex(output));
-    keyIndexes.set(hex(output), keyIndex);
-    return { address, script: Buffer.from(output) };
-  };
+  const spendable = (tipHeight: number): CoinRow[] =>
+    rows
+      .unspent()
+      .filter(
+        ({ height, isCoinbase }) => height !== undefined && (!isCoinbase || tipHeight - height >= COINBASE_DEPTH),
+      );
 
-  /** Records outputs to our own keys. */
-  const receive = (id: Txid, tx: Transaction, height: number | undefined): void => {
-    tx.outs.forEach(({ script, value }, vout) => {
-      const keyIndex = keyIndexes.get(hex(script));
-      if (keyIndex === undefined) return;
-      rows.putCoin({ txid: id, vout, valueSat: value, keyIndex, isCoinbase: tx.isCoinbase(), height });
+  const build = (plan: Plan<CoinRow>, script: Uint8Array, change: () => Uint8Array, tipHeight: number): Signed => {
+    const tx = new Transaction();
+    tx.version = 2;
+    tx.locktime = tipHeight;
+    for (const coin of plan.coins) tx.addInput(reversedBytes(coin.txid), coin.vout, RBF_SEQUENCE);
+    tx.addOutput(script, plan.valueSat);
+    if (plan.changeSat > 0n) tx.addOutput(change(), plan.changeSat);
+    plan.coins.forEach((coin, index) => {
+      keys.sign(tx, index, coin);
     });
+    return { txid: chain.reserve(tx), raw: Buffer.from(tx.toBuffer()), feeSat: plan.feeSat };
   };
 
-  const isSpendable = (coin: CoinRow, tipHeight: number): boolean =>
-    coin.height !== undefined && (!coin.isCoinbase || tipHeight - coin.height >= COINBASE_DEPTH);
-
-  const sign = (tx: Transaction, coins: readonly CoinRow[]): void => {
-    coins.forEach((coin, index) => {
-      const key = account.derive(coin.keyIndex);
-      const { output: code } = payments.p2pkh({ hash: crypto.hash160(key.publicKey) });
-      if (code === undefined) throw new Error('a key hash has a script');
-      const digest = tx.hashForWitnessV0(index, code, coin.valueSat, Transaction.SIGHASH_ALL);
-      const signature = scripts.signature.encode(key.sign(digest), Transaction.SIGHASH_ALL);
-      tx.setWitness(index, [signature, key.publicKey]);
-    });
-  };
-
-  const forget = (id: string): void => {
-    rows.forget(id);
-    rows.unsweep(id);
+  const spend = ({ script, valueSat, feeRate }: Spend, tipHeight: number): Signed => {
+    const coins = spendable(tipHeight);
+    const plan = planSpend({ coins, scriptLength: script.length, valueSat, feeRate, keptSat: reserveSat() });
+    return build(plan, script, () => keys.nextKey().script, tipHeight);
   };
 
   return {
     /** A fresh address and its script. */
-    nextKey,
-    balance: (tipHeight: number): { confirmedSats: bigint; unconfirmedSats: bigint } => {
-      let confirmedSats = 0n;
-      let unconfirmedSats = 0n;
-      for (const coin of rows.unspent()) {
-        if (isSpendable(coin, tipHeight)) confirmedSats += coin.valueSat;
-        else unconfirmedSats += coin.valueSat;
-      }
-      return { confirmedSats, unconfirmedSats };
+    nextKey: keys.nextKey,
+    /** Tells how much to keep back for the fees of channels with anchors. */
+    useReserve: (reserve: () => bigint): void => {
+      reserveSat = reserve;
+    },
+    balance: (tipHeight: number): WalletBalance => {
+      const sum = (coins: readonly CoinRow[]): bigint => coins.reduce((found, { valueSat }) => found + valueSat, 0n);
+      const confirmedSats = sum(spendable(tipHeight));
+      const reserve = reserveSat();
+      return {
+        confirmedSats,
+        unconfirmedSats: sum(rows.unspent()) - confirmedSats,
+        anchorReserveSats: reserve < confirmedSats ? reserve : confirmedSats,
+      };
+    },
+    /** Makes a payment; its coins are reserved. @throws NodeError `insufficient_funds` */
+    spend,
+    /** @throws NodeError `insufficient_funds` if `spend` would not find the coins now and `extraKeptSat` besides. */
+    assertCanSpend: ({ script, valueSat, feeRate }: Spend, tipHeight: number, extraKeptSat = 0n): void => {
+      const keptSat = reserveSat() + extraKeptSat;
+      planSpend({ coins: spendable(tipHeight), scriptLength: script.length, valueSat, feeRate, keptSat });
     },
     /**
-     * A signed transaction that pays `valueSat` to `script`; its coins are reserved.
-     * @throws NodeError `insufficient_funds`
+     * Makes a transaction that spends the coins of an unconfirmed payment at a higher fee rate; the payment pays what
+     * it paid before if `isAll` is false, and less otherwise. @throws NodeError `insufficient_funds`
      */
-    fund: (output: { script: Uint8Array; valueSat: bigint }, feeRate: SatPerKvb, tipHeight: number): Buffer => {
-      const coins = selectCoins(
-        rows.unspent().filter((coin) => isSpendable(coin, tipHeight)),
-        output.valueSat,
+    replace: (old: Uint8Array, feeRate: SatPerKvb, isAll: boolean, tipHeight: number): Signed => {
+      const tx = Transaction.fromBuffer(old);
+      const [payment, change] = tx.outs;
+      if (payment === undefined) throw new Error('a payment has an output');
+      const always = tx.ins.map((input) => {
+        const point = outpointOf(input);
+        const coin = rows.coin(point);
+        if (coin === undefined) throw new Error(`coin ${outpointKey(point)} is not ours`);
+        return coin;
+      });
+      const plan = planSpend({
+        coins: isAll ? [] : spendable(tipHeight),
+        always,
+        scriptLength: payment.script.length,
+        valueSat: isAll ? undefined : payment.value,
         feeRate,
-      );
-      const tx = new Transaction();
-      tx.version = 2;
-      tx.locktime = tipHeight;
-      for (const coin of coins) tx.addInput(reversedBytes(coin.txid), coin.vout, RBF_SEQUENCE);
-      tx.addOutput(output.script, output.valueSat);
-      const total = coins.reduce((sum, coin) => sum + coin.valueSat, 0n);
-      const change = total - output.valueSat - feeFor(coins.length, feeRate);
-      if (change >= DUST_SAT) tx.addOutput(nextKey().script, change);
-      sign(tx, coins);
-      const id = txid(tx.getId());
-      for (const coin of coins) rows.spend(coin, id, undefined);
-      receive(id, tx, undefined);
-      return Buffer.from(tx.toBuffer());
+        keptSat: isAll ? (change?.value ?? 0n) : reserveSat(),
+      });
+      const signed = build(plan, payment.script, () => change?.script ?? keys.nextKey().script, tipHeight);
+      chain.replaced(tx.getId());
+      return signed;
     },
-    /** True if `fund` would find the coins now. */
-    canFund: (valueSat: bigint, feeRate: SatPerKvb, tipHeight: number): boolean => {
-      const coins = rows.unspent().filter((coin) => isSpendable(coin, tipHeight));
-      const total = coins.reduce((sum, coin) => sum + coin.valueSat, 0n);
-      return total >= valueSat + feeFor(coins.length, feeRate);
-    },
-    /** A transaction of ours leaves the process: it will be repeated until it confirms. */
-    sent: (raw: Uint8Array): Txid => {
-      const tx = Transaction.fromBuffer(raw);
-      const id = txid(tx.getId());
-      if (rows.hasTransaction(id)) return id;
-      rows.putTransaction(id, raw);
-      for (const input of tx.ins) rows.spend(outpointOf(input), id, undefined);
-      receive(id, tx, undefined);
-      return id;
-    },
-    /** Gives a transaction up unless it was sent. */
-    giveUp: (id: string): void => {
-      if (!rows.hasTransaction(id)) forget(id);
-    },
+    sent: chain.sent,
+    giveUp: chain.giveUp,
+    rawTransaction: rows.rawTransaction,
     reservedOnly: rows.reservedOnly,
     unconfirmed: rows.unconfirmed,
-    connect: (transactions: readonly Transaction[], height: number): void => {
-      const rivals = new Map<string, string>();
-      for (const { txid: own, raw } of rows.unconfirmed()) {
-        for (const input of Transaction.fromBuffer(raw).ins) rivals.set(outpointKey(outpointOf(input)), own);
-      }
-      for (const tx of transactions) {
-        const id = txid(tx.getId());
-        rows.confirm(id, height);
-        receive(id, tx, height);
-        if (tx.isCoinbase()) continue;
-        for (const input of tx.ins) {
-          const point = outpointOf(input);
-          const rival = rivals.get(outpointKey(point));
-          if (rival !== undefined && rival !== id) {
-            rows.conflict(rival, height);
-            forget(rival);
-          }
-          rows.spend(point, id, height);
-          rows.spendableSpent(point, height);
-        }
-      }
-      rows.prune(height);
-    },
-    disconnect: rows.undoBlock,
+    connect: chain.connect,
+    disconnect: chain.disconnect,
   };
-}
-
-const feeFor = (inputs: number, feeRate: SatPerKvb): bigint =>
-  ((BASE_VSIZE + INPUT_VSIZE * BigInt(inputs)) * feeRate + 999n) / 1000n;
-
-function selectCoins(coins: readonly CoinRow[], valueSat: bigint, feeRate: SatPerKvb): CoinRow[] {
-  const chosen: CoinRow[] = [];
-  let found = 0n;
-  for (const coin of coins) {
-    chosen.push(coin);
-    found += coin.valueSat;
-    if (found >= valueSat + feeFor(chosen.length, feeRate)) return chosen;
-  }
-  throw new NodeError('insufficient_funds', `wallet: expected ${valueSat} sat and a fee, found ${found} sat confirmed`);
 }

@@ -5,7 +5,7 @@ import { satPerKvb, type SatPerKvb } from '../../core/units.js';
 import type { ChainSource } from './bitcoind.js';
 
 /** Confirmation targets asked for, blocks. */
-const TARGETS = [2, 12, 144, 1008] as const;
+const TARGETS = [2, 6, 12, 144, 1008] as const;
 type Target = (typeof TARGETS)[number];
 
 /** LDK's lowest rate, satoshi per 1000 weight units. */

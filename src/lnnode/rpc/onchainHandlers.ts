@@ -3,20 +3,50 @@ import * as ldk from 'lightningdevkit';
 import { z } from 'zod';
 
 import { hex, reversedBytes } from '../../core/units.js';
+import { errorChain } from '../../errors.js';
 import { ChannelState, type Channel, type LightningNodeServiceImplementation } from '../../gen/lnnode/v1/lnnode.js';
 import type { SweepingChannel } from '../channelBook.js';
 import { fundingTxidOf, hasAnchors, isShuttingDown } from '../ldk/channelFacts.js';
 import { flag, some } from '../ldk/result.js';
-import type { HandlerParts } from './nodeHandlers.js';
-import { bytes32, parse } from './validate.js';
+import type { Sent } from '../sends.js';
+import { assertSynced, type HandlerParts } from './nodeHandlers.js';
+import { bytes32, optionalSats, parse, txidBytes } from './validate.js';
 
+/** Below the first nothing is relayed; more than the second is a mistake. Satoshi per 1000 virtual bytes. */
+const MIN_FEE_RATE = 1000n;
+const MAX_FEE_RATE = 1_000_000n;
+const MIN_SEND_SATS = 546n;
+
+const feeRate = z.bigint().min(MIN_FEE_RATE).max(MAX_FEE_RATE);
 const closeSchema = z.object({ channelId: bytes32, isForced: z.boolean() });
+const sendSchema = z
+  .object({
+    address: z.string().min(1).max(200),
+    amountSats: optionalSats,
+    isAll: z.boolean(),
+    feeRateSatPerKvb: z.union([z.literal(0n), feeRate]),
+    idempotencyKey: z.string().min(1).max(64),
+  })
+  .superRefine(({ amountSats, isAll }, context) => {
+    if (isAll ? amountSats === 0n : amountSats >= MIN_SEND_SATS) return;
+    const message = isAll ? 'expected 0 with is_all' : `expected at least ${MIN_SEND_SATS}`;
+    context.addIssue({ code: 'custom', path: ['amountSats'], message });
+  });
+const bumpSchema = z.object({ txid: txidBytes, feeRateSatPerKvb: feeRate });
 
-type Names = 'closeChannel' | 'listChannels' | 'newAddress' | 'walletBalance';
+type Names = 'closeChannel' | 'listChannels' | 'newAddress' | 'walletBalance' | 'sendToAddress' | 'bumpTransaction';
 
 /** Handlers of what happens on the chain. */
-export function onchainHandlers({ node }: HandlerParts): Pick<LightningNodeServiceImplementation, Names> {
-  const { channelBook, wallet, turns } = node;
+export function onchainHandlers({ node, log }: HandlerParts): Pick<LightningNodeServiceImplementation, Names> {
+  const { channelBook, wallet, turns, sends } = node;
+  /** Offers it to the network now; it is stored, so a failure only delays it. */
+  const offer = async ({ txid, feeSats, raw }: Sent) => {
+    if (raw !== undefined)
+      await node.repeat(raw).catch((error: unknown) => {
+        log.warn({ txid, why: errorChain(error) }, 'payment: will be broadcast again');
+      });
+    return { txid: reversedBytes(txid), feeSats };
+  };
   return {
     closeChannel: async (request) => {
       const { channelId, isForced } = parse(closeSchema, request);
@@ -31,6 +61,15 @@ export function onchainHandlers({ node }: HandlerParts): Pick<LightningNodeServi
     walletBalance: async () => {
       const balance = wallet.balance(node.follower.tip().height);
       return Promise.resolve({ ...balance, sweepingSats: channelBook.sweepingSats() });
+    },
+    sendToAddress: async (request) => {
+      assertSynced(node);
+      return offer(sends.send(parse(sendSchema, request)));
+    },
+    bumpTransaction: async (request) => {
+      assertSynced(node);
+      const { txid, feeRateSatPerKvb } = parse(bumpSchema, request);
+      return offer(sends.bump(txid, feeRateSatPerKvb));
     },
   };
 }

@@ -5,8 +5,6 @@ import { NodeError } from '../errors.js';
 type Names =
   | 'disconnectPeer'
   | 'sendCustomMessage'
-  | 'sendToAddress'
-  | 'bumpTransaction'
   | 'waitInvoiceSettled'
   | 'listPayments'
   | 'subscribePeerEvents'
@@ -19,8 +17,6 @@ const refuse = (): never => {
 export const pendingHandlers: Pick<LightningNodeServiceImplementation, Names> = {
   disconnectPeer: refuse,
   sendCustomMessage: refuse,
-  sendToAddress: refuse,
-  bumpTransaction: refuse,
   waitInvoiceSettled: refuse,
   listPayments: refuse,
   subscribePeerEvents: refuse,

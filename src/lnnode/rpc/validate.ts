@@ -1,7 +1,7 @@
 /** Checks requests at the edge; every wrong field is named at once. */
 import { z } from 'zod';
 
-import { hex, MAX_MONEY, paymentHash } from '../../core/units.js';
+import { displayHex, hex, MAX_MONEY, paymentHash, txid } from '../../core/units.js';
 import { NodeError } from '../errors.js';
 import { nodeIdOf } from '../ldk/result.js';
 
@@ -33,6 +33,10 @@ export const amountMsat = z.bigint().positive().max(MAX_MSAT);
 /** Zero or more. */
 export const limitMsat = z.bigint().nonnegative().max(MAX_MSAT);
 export const sats = z.bigint().positive().max(MAX_MONEY);
+/** Zero or more. */
+export const optionalSats = z.bigint().nonnegative().max(MAX_MONEY);
+/** 32 bytes in internal byte order as a txid. */
+export const txidBytes = bytesOf(32).transform((value) => txid(displayHex(value)));
 export const bolt11Text = z.string().min(1).max(4096);
 
 const snake = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);

@@ -90,7 +90,13 @@ function coinStatements(db: Database) {
     `SELECT DISTINCT spent_txid FROM wallet_coins WHERE spent_txid IS NOT NULL AND spent_height IS NULL
        AND spent_txid NOT IN (SELECT txid FROM own_txs)`,
   );
+  const coin = db.prepare<[string, number], Coin>('SELECT * FROM wallet_coins WHERE txid = ? AND vout = ?');
   return {
+    /** An output to one of our keys, spent or not. */
+    coin: (point: { txid: string; vout: number }): CoinRow | undefined => {
+      const row = coin.get(point.txid, point.vout);
+      return row && convert(row);
+    },
     putCoin: (coin: CoinRow): void => {
       putCoin.run({ ...coin, isCoinbase: coin.isCoinbase ? 1 : 0, height: coin.height ?? null });
     },
@@ -112,10 +118,12 @@ function coinStatements(db: Database) {
 function transactionStatements(db: Database) {
   const putTx = db.prepare<[string, Uint8Array]>('INSERT OR IGNORE INTO own_txs (txid, raw) VALUES (?, ?)');
   const has = db.prepare<[string], { txid: string }>('SELECT txid FROM own_txs WHERE txid = ?');
+  const raw = db.prepare<[string], { raw: Buffer }>('SELECT raw FROM own_txs WHERE txid = ?');
   const waiting = db.prepare<[], { txid: string; raw: Buffer }>(
     'SELECT txid, raw FROM own_txs WHERE height IS NULL AND conflict_height IS NULL ORDER BY rowid',
   );
   const confirm = db.prepare<[number, string]>('UPDATE own_txs SET height = ? WHERE txid = ?');
+  const confirmSend = db.prepare<[number, string]>('UPDATE send_txs SET height = ? WHERE txid = ?');
   const conflict = db.prepare<[number, string]>('UPDATE own_txs SET conflict_height = ? WHERE txid = ?');
   const prune = db.prepare<[number, number]>('DELETE FROM own_txs WHERE height < ? OR conflict_height < ?');
   const undo = [
@@ -124,6 +132,7 @@ function transactionStatements(db: Database) {
     `UPDATE wallet_coins SET spent_height = NULL,
        spent_txid = CASE WHEN spent_txid IN (SELECT txid FROM own_txs) THEN spent_txid END WHERE spent_height = ?`,
     'UPDATE own_txs SET height = NULL WHERE height = ?',
+    'UPDATE send_txs SET height = NULL WHERE height = ?',
     'UPDATE own_txs SET conflict_height = NULL WHERE conflict_height = ?',
     'UPDATE spendable_outputs SET spent_height = NULL WHERE spent_height = ?',
   ].map((text) => db.prepare<[number]>(text));
@@ -132,9 +141,11 @@ function transactionStatements(db: Database) {
       putTx.run(id, raw);
     },
     hasTransaction: (id: string): boolean => has.get(id) !== undefined,
+    rawTransaction: (id: string): Buffer | undefined => raw.get(id)?.raw,
     unconfirmed: (): { txid: string; raw: Buffer }[] => waiting.all(),
     confirm: (id: string, height: number): void => {
       confirm.run(height, id);
+      confirmSend.run(height, id);
     },
     conflict: (id: string, height: number): void => {
       conflict.run(height, id);
