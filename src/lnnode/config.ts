@@ -38,8 +38,7 @@ const grpcSection = z
     }
   });
 
-/** Every key with its default; unknown keys are refused. */
-export const configSchema = z.strictObject({
+const nodeConfig = z.strictObject({
   node: z.strictObject({
     network: z.enum(['bitcoin', 'testnet', 'regtest']),
     data_dir: z.string().min(1),
@@ -50,13 +49,22 @@ export const configSchema = z.strictObject({
       .default('lnnoded'),
   }),
   grpc: grpcSection,
-  bitcoind: z.strictObject({
-    url: z.url({ protocol: /^https?$/ }),
-    user: z.string(),
-    password_file: z.string().min(1),
-    ca_file: z.string().min(1).optional(),
-    poll_interval_ms: wholeNumber(50, 60_000).default(1000),
-  }),
+  bitcoind: z
+    .strictObject({
+      url: z.url({ protocol: /^https?$/ }),
+      user: z.string(),
+      password_file: z.string().min(1),
+      ca_file: z.string().min(1).optional(),
+      poll_interval_ms: wholeNumber(50, 60_000).default(1000),
+    })
+    .optional(),
+  esplora: z
+    .strictObject({
+      url: z.url({ protocol: /^https?$/ }),
+      ca_file: z.string().min(1).optional(),
+      poll_interval_ms: wholeNumber(50, 600_000).default(10_000),
+    })
+    .optional(),
   fees: z
     .strictObject({
       floor_sat_per_kvb: wholeNumber(1000, 1_000_000)
@@ -79,6 +87,13 @@ export const configSchema = z.strictObject({
   log: z
     .strictObject({ level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info') })
     .prefault({}),
+});
+
+/** Every key with its default; unknown keys are refused. */
+export const configSchema = nodeConfig.superRefine(({ bitcoind, esplora }, context) => {
+  if ((bitcoind === undefined) !== (esplora === undefined)) return;
+  const message = 'either bitcoind or esplora';
+  context.addIssue({ code: 'custom', path: ['bitcoind'], message, input: bitcoind });
 });
 
 export type LnnodedConfig = z.output<typeof configSchema>;

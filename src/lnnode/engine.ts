@@ -1,4 +1,5 @@
 /** Connects LDK to the turn, and the chain to LDK. */
+import type { Transaction } from 'bitcoinjs-lib';
 import * as ldk from 'lightningdevkit';
 
 import type { Logger } from '../log.js';
@@ -58,18 +59,32 @@ export function useEngine({ turns, wallet }: Base, parts: Ldk, services: Service
   return [handler, done];
 }
 
-/** One turn per block, or per reorg: headers, wallet, LDK and the invoices' deadlines move together. */
-export function makeListener({ turns, headers, wallet }: Base, parts: Ldk, services: Services): ChainListener {
+/** A block moves headers, wallet, LDK and the deadlines of invoices together. Called inside a turn. */
+export function applyBlock(
+  { turns, headers, wallet }: Base,
+  services: Services,
+  block: { readonly hash: string; readonly height: number; readonly header: Uint8Array },
+  transactions: readonly Transaction[],
+  tellLdk: () => void,
+): void {
+  headers.connect(block);
+  wallet.connect(transactions, block.height);
+  tellLdk();
+  services.invoices.atHeight(block.height);
+  services.sweeper.sweep();
+  services.channelBook.atHeight(block.height);
+  turns.markDirty();
+}
+
+/** One turn per block, or per reorg. */
+export function makeListener(base: Base, parts: Ldk, services: Services): ChainListener {
+  const { turns, headers, wallet } = base;
   const { manager, chainMonitor } = parts;
-  const connect = ({ hash, height, header, raw, block }: ConnectedBlock): void => {
-    headers.connect({ hash, height, header });
-    wallet.connect(block.transactions ?? [], height);
-    manager.as_Listen().block_connected(raw, height);
-    chainMonitor.as_Listen().block_connected(raw, height);
-    services.invoices.atHeight(height);
-    services.sweeper.sweep();
-    services.channelBook.atHeight(height);
-    turns.markDirty();
+  const connect = (block: ConnectedBlock): void => {
+    applyBlock(base, services, block, block.block.transactions ?? [], () => {
+      manager.as_Listen().block_connected(block.raw, block.height);
+      chainMonitor.as_Listen().block_connected(block.raw, block.height);
+    });
   };
   return {
     connect: (block) => {

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { errorChain } from '../errors.js';
+import type { ConfirmListener } from './chain/confirmFollower.js';
 import type { ChainListener } from './chain/follower.js';
 import type { Ldk } from './ldk/assembly.js';
 import { heapBytes } from './ldk/wasm.js';
@@ -20,7 +21,7 @@ const MAX_HEAP_BYTES = 1_500_000_000;
 export async function followChain(
   options: NodeOptions,
   base: Base,
-  listener: ChainListener,
+  listener: ChainListener & ConfirmListener,
   signal: AbortSignal,
 ): Promise<void> {
   const { log, source } = options;

@@ -15,6 +15,7 @@ import { loadConfig, readOrCreateSecretFile, readSecretFile } from '../config.js
 import { SwapError } from '../errors.js';
 import { createLogger, type Logger } from '../log.js';
 import { connectBitcoind } from './chain/bitcoind.js';
+import { connectEsplora } from './chain/esplora.js';
 import { configSchema, type LnnodedConfig } from './config.js';
 import { EXIT_FATAL } from './ldk/turn.js';
 import { lockDataDir, openDatabase } from './store/db.js';
@@ -44,15 +45,26 @@ function readSeed(dataDir: string): Buffer {
   return Buffer.from(text, 'hex');
 }
 
+/** The one chain source of the configuration. */
+function openSource({ bitcoind, esplora }: LnnodedConfig) {
+  if (bitcoind !== undefined) {
+    const password = readSecretFile('bitcoind.password_file', bitcoind.password_file);
+    const { url, user, ca_file: caFile, poll_interval_ms: pollIntervalMs } = bitcoind;
+    return { source: connectBitcoind({ url, user, password, caFile }), pollIntervalMs };
+  }
+  if (esplora === undefined) throw new SwapError('bad_config', 'expected bitcoind or esplora, found neither');
+  const { url, ca_file: caFile, poll_interval_ms: pollIntervalMs } = esplora;
+  return { source: connectEsplora({ url, caFile }), pollIntervalMs };
+}
+
 /** What the configuration names, opened and locked. */
-function openResources({ node, grpc, bitcoind }: LnnodedConfig) {
+function openResources(config: LnnodedConfig) {
+  const { node, grpc } = config;
   mkdirSync(node.data_dir, { recursive: true, mode: 0o700 });
   chmodSync(node.data_dir, 0o700);
   const lock = lockDataDir(node.data_dir);
   const token = readOrCreateSecretFile('grpc.token_file', grpc.token_file, () => randomBytes(32).toString('hex'));
-  const password = readSecretFile('bitcoind.password_file', bitcoind.password_file);
-  const { url, user, ca_file: caFile } = bitcoind;
-  const source = connectBitcoind({ url, user, password, caFile });
+  const { source, pollIntervalMs } = openSource(config);
   const seed = readSeed(node.data_dir);
   const db = openDatabase(join(node.data_dir, 'lnnoded.sqlite'));
   const close = (): void => {
@@ -60,7 +72,7 @@ function openResources({ node, grpc, bitcoind }: LnnodedConfig) {
     db.close();
     lock.release();
   };
-  return { token, source, seed, db, close };
+  return { token, source, pollIntervalMs, seed, db, close };
 }
 
 /** Aborts at SIGTERM, SIGINT, or when the node asks for a restart. */
@@ -75,7 +87,7 @@ function stopSignal(): AbortController {
 }
 
 async function run(config: LnnodedConfig, log: Logger): Promise<number> {
-  const { node: settings, grpc, bitcoind, policy } = config;
+  const { node: settings, grpc, policy } = config;
   const stopping = stopSignal();
   let exitCode = 0;
   const { token, close, ...resources } = openResources(config);
@@ -90,7 +102,6 @@ async function run(config: LnnodedConfig, log: Logger): Promise<number> {
       forwardsToPrivate: policy.forward_to_private_channels,
     },
     feeLimits: { floor: config.fees.floor_sat_per_kvb, ceiling: config.fees.ceiling_sat_per_kvb },
-    pollIntervalMs: bitcoind.poll_interval_ms,
     p2pListen: settings.p2p_listen,
     log,
     onHeapFull: () => {

@@ -1,15 +1,8 @@
 /** A full node over JSON-RPC: only methods that bitcoind, btcd and the sandbox all have. Its answers are checked. */
-import { readFileSync } from 'node:fs';
-import { Agent as HttpAgent, request as httpRequest } from 'node:http';
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
-
 import { z } from 'zod';
 
 import { blockHash, satPerKvb, type BlockHash, type SatPerKvb } from '../../core/units.js';
-
-const TIMEOUT_MS = 10_000;
-/** A full block in hex, with room. */
-const MAX_BODY_BYTES = 16 * 1024 * 1024;
+import { makeHttpClient } from './http.js';
 
 export type BitcoindOptions = {
   readonly url: string;
@@ -103,40 +96,22 @@ function isKnownAlready(error: unknown): boolean {
   return error.code === ALREADY_IN_CHAIN || /already (have|exists|known|in)/.test(error.message);
 }
 
-function makePost(options: BitcoindOptions): { send: (body: string) => Promise<string>; close: () => void } {
-  const url = new URL(options.url);
-  const isTls = url.protocol === 'https:';
-  const ca = options.caFile === undefined ? undefined : readFileSync(options.caFile);
-  const agent = isTls ? new HttpsAgent({ keepAlive: true, ...(ca && { ca }) }) : new HttpAgent({ keepAlive: true });
-  const request = isTls ? httpsRequest : httpRequest;
-  const authorization = `Basic ${Buffer.from(`${options.user}:${options.password}`).toString('base64')}`;
-  const send = (body: string): Promise<string> =>
-    new Promise((resolve, reject) => {
-      const headers = { authorization, 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
-      const call = request(url, { method: 'POST', agent, headers, signal: AbortSignal.timeout(TIMEOUT_MS) });
-      call.on('error', reject);
-      call.on('response', (response) => {
-        const parts: Buffer[] = [];
-        let size = 0;
-        response.on('error', reject);
-        response.on('data', (part: Buffer) => {
-          size += part.length;
-          if (size > MAX_BODY_BYTES) response.destroy(new Error(`answer larger than ${MAX_BODY_BYTES} bytes`));
-          else parts.push(part);
-        });
-        response.on('end', () => {
-          const text = Buffer.concat(parts).toString('utf8');
-          // bitcoind answers errors of a call with 500 or 404 and a JSON body
-          if (text.startsWith('{')) resolve(text);
-          else reject(new Error(`HTTP status ${response.statusCode ?? 0} from the full node`));
-        });
-      });
-      call.end(body);
-    });
-  return {
-    send,
-    close: () => {
-      agent.destroy();
-    },
+function makePost({ url, user, password, caFile }: BitcoindOptions): {
+  send: (body: string) => Promise<string>;
+  close: () => void;
+} {
+  const authorization = `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
+  const { call, close } = makeHttpClient({
+    url,
+    caFile,
+    headers: { authorization, 'content-type': 'application/json' },
+  });
+  const send = async (body: string): Promise<string> => {
+    const answer = await call('POST', '', body);
+    const text = answer.body.toString('utf8');
+    // bitcoind answers errors of a call with 500 or 404 and a JSON body
+    if (!text.startsWith('{')) throw new Error(`HTTP status ${answer.status} from the full node`);
+    return text;
   };
+  return { send, close };
 }

@@ -6,6 +6,7 @@ import * as ldk from 'lightningdevkit';
 
 import { displayHex } from '../../core/units.js';
 import type { MonitorTools } from '../ldk/assembly.js';
+import { some } from '../ldk/result.js';
 import type { Turns } from '../ldk/turn.js';
 import type { HeaderRows, StoredHeader } from '../store/headers.js';
 import type { ConnectedBlock } from './follower.js';
@@ -48,6 +49,27 @@ export async function catchUpMonitor(
       );
     });
   }
+}
+
+/**
+ * The same for a chain of proven transactions: only the tip is missing, because what a monitor learned was stored with it
+ * and is told again at the start. A block that lost takes its transactions with it.
+ */
+export function moveMonitorToTip(
+  monitor: ldk.ChannelMonitor,
+  { broadcaster, fees, logger }: MonitorTools,
+  { headers, turns }: Pick<CatchUpParts, 'headers' | 'turns'>,
+): void {
+  const tip = headers.tip();
+  if (tip === undefined) throw new Error('the header chain has no start yet');
+  turns.run(() => {
+    for (const relevant of monitor.get_relevant_txids()) {
+      const hash = some(relevant.get_c(), ldk.Option_ThirtyTwoBytesZ_Some);
+      if (hash === undefined || headers.find(displayHex(hash))?.isBest !== false) continue;
+      monitor.transaction_unconfirmed(relevant.get_a(), broadcaster, fees, logger);
+    }
+    monitor.best_block_updated(Uint8Array.from(tip.header), tip.height, broadcaster, fees, logger);
+  });
 }
 
 const transactionsOf = ({ block }: ConnectedBlock): ldk.TwoTuple_usizeTransactionZ[] =>

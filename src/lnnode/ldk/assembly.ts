@@ -4,10 +4,11 @@
  */
 import * as ldk from 'lightningdevkit';
 
-import { hex, pubkey, reversedBytes, type Pubkey } from '../../core/units.js';
+import { displayHex, hex, outpoint, pubkey, reversedBytes, txid, type Pubkey } from '../../core/units.js';
 import type { Logger } from '../../log.js';
 import type { FeeRates } from '../chain/fees.js';
 import type { Network } from '../chain/headers.js';
+import type { Watch } from '../chain/watch.js';
 import type { LdkRows } from '../store/ldkRows.js';
 import { makeKvStore, makePersister, readMonitors } from './persister.js';
 import { makePresence, type Presence } from './presence.js';
@@ -38,6 +39,8 @@ export type LdkOptions = {
   readonly peerChanged: (nodeId: string, isConnected: boolean) => void;
   /** Brings a monitor to the tip; called before LDK watches it. */
   readonly catchUp: (monitor: ldk.ChannelMonitor, tools: MonitorTools) => Promise<void>;
+  /** Hears what LDK wants to know of the chain; undefined if it gets whole blocks. */
+  readonly watch: Watch | undefined;
 };
 
 /** What a monitor needs to look at a block by itself. */
@@ -87,6 +90,24 @@ function makeLeaves(options: LdkOptions): Leaves {
   return { logger, fees, broadcaster, keep: [logger, fees, broadcaster] };
 }
 
+function makeFilter({ watch, turns }: LdkOptions) {
+  if (watch === undefined) return { option: ldk.Option_FilterZ.constructor_none() };
+  const filter = ldk.Filter.new_impl({
+    register_tx: (id) => {
+      turns.guarded('filter', () => {
+        watch.addTransaction(txid(displayHex(id)));
+      });
+    },
+    register_output: (output) => {
+      turns.guarded('filter', () => {
+        const point = output.get_outpoint();
+        watch.addOutput(outpoint(displayHex(point.get_txid()), point.get_index()));
+      });
+    },
+  });
+  return { option: ldk.Option_FilterZ.constructor_some(filter), filter };
+}
+
 function makeRouter(graph: ldk.NetworkGraph, logger: ldk.Logger, entropy: ldk.EntropySource) {
   const scorer = ldk.ProbabilisticScorer.constructor_new(
     ldk.ProbabilisticScoringDecayParameters.constructor_default(),
@@ -119,12 +140,24 @@ export async function assembleLdk(options: LdkOptions): Promise<Ldk> {
   const kv = makeKvStore(rows, turns);
   const mup = makePersister({ store: kv.store, logger, entropy, signers, broadcaster, fees });
   const persist = mup.as_Persist();
-  const noFilter = ldk.Option_FilterZ.constructor_none();
-  const chainMonitor = ldk.ChainMonitor.constructor_new(noFilter, broadcaster, logger, fees, persist);
+  const filter = makeFilter(options);
+  const chainMonitor = ldk.ChainMonitor.constructor_new(filter.option, broadcaster, logger, fees, persist);
   const routing = makeRouter(ldk.NetworkGraph.constructor_new(LDK_NETWORK[network], logger), logger, entropy);
   const { router, messageRouter } = routing;
   const config = userConfig(options.policy, false);
-  const keep: unknown[] = [leaves.keep, keys, entropy, signer, signers, kv.keep, mup, persist, routing.keep, config];
+  const keep: unknown[] = [
+    leaves.keep,
+    keys,
+    entropy,
+    signer,
+    signers,
+    kv.keep,
+    mup,
+    persist,
+    routing.keep,
+    config,
+    filter,
+  ];
 
   const stored = rows.get(...MANAGER_KEY);
   let manager: ldk.ChannelManager;
