@@ -1,7 +1,9 @@
 /** The on-chain half of the node: closing channels, and where their coins are at every moment. */
+import { Transaction } from 'bitcoinjs-lib';
 import { Status } from 'nice-grpc';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { displayHex, txid } from '../../src/core/units.js';
 import { ChannelState, type Channel } from '../../src/gen/lnnode/v1/lnnode.js';
 import { eventually } from '../support/eventually.js';
 import { startLightningWorld, type LightningWorld, type Peer } from '../support/lightningWorld.js';
@@ -125,5 +127,102 @@ describe('a channel', () => {
     const after = await balanceOf(opener);
     expect(after.sweepingSats).toBe(0n);
     expect(after.unconfirmedSats).toBe(0n);
+  });
+});
+
+describe('a payment to an address', () => {
+  const AMOUNT = 40_000n;
+  /** Of the regtest network; nobody here has their keys. */
+  const ADDRESSES = {
+    p2wpkh: 'bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080',
+    p2tr: 'bcrt1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqc8gma6',
+    p2sh: '2N3oefVeg6stiTb5Kh3ozCSkaqmx91FDbsm',
+    p2pkh: 'mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfn',
+  };
+  const address = ADDRESSES.p2wpkh;
+  const send = (idempotencyKey: string, change: object = {}) =>
+    opener.client.sendToAddress({ address, amountSats: AMOUNT, idempotencyKey, ...change });
+  const transaction = (id: Uint8Array): Transaction | undefined => world.chain.transaction(txid(displayHex(id)));
+  const refused = (code: Status, reason: string) => ({ code, details: expect.stringContaining(reason) as string });
+
+  beforeAll(async () => {
+    const { address: own } = await opener.client.newAddress({});
+    for (const amount of [300_000n, 200_000n, 200_000n, 200_000n, 200_000n, 200_000n]) world.chain.faucet(own, amount);
+    await world.mine(1);
+  });
+
+  it.each(Object.entries(ADDRESSES))('of the kind %s reaches it, and is replaceable', async (kind, target) => {
+    const { txid: id, feeSats } = await send(`kind-${kind}`, { address: target });
+    const tx = transaction(id);
+    expect(tx?.outs[0]?.value).toBe(AMOUNT);
+    expect(tx?.ins[0]?.sequence).toBeLessThan(0xffff_fffe);
+    expect(feeSats).toBeGreaterThanOrEqual(BigInt(tx?.virtualSize() ?? Infinity));
+    await world.mine(1);
+  });
+  it('is made once per key, also after a kill, and never with other fields', async () => {
+    const first = await send('once');
+    expect(await send('once')).toEqual(first);
+    await world.restart('opener', 'SIGKILL');
+    expect(await send('once')).toEqual(first);
+    await expect(send('once', { amountSats: AMOUNT + 1n })).rejects.toMatchObject({ code: Status.ALREADY_EXISTS });
+    await expect(send('once', { address: ADDRESSES.p2tr })).rejects.toMatchObject({ code: Status.ALREADY_EXISTS });
+    expect(world.chain.mempoolTxids()).toHaveLength(1);
+    await world.mine(1);
+    expect(await send('once')).toEqual(first);
+    expect(world.chain.mempoolTxids()).toHaveLength(0);
+  });
+  it('of many calls at once with one key is made once', async () => {
+    const answers = await Promise.all(Array.from({ length: 8 }, () => send('crowd')));
+    expect(new Set(answers.map(({ txid: id }) => displayHex(id))).size).toBe(1);
+    expect(world.chain.mempoolTxids()).toHaveLength(1);
+    await world.mine(1);
+  });
+  it('is replaced by a better paid one, and the key then names the replacement', async () => {
+    const slow = await send('slow', { feeRateSatPerKvb: 2000n });
+    const fast = await opener.client.bumpTransaction({ txid: slow.txid, feeRateSatPerKvb: 9000n });
+    expect(world.chain.mempoolTxids()).toEqual([displayHex(fast.txid)]);
+    expect(fast.feeSats).toBeGreaterThan(4n * slow.feeSats);
+    expect(transaction(fast.txid)?.outs[0]?.value).toBe(AMOUNT);
+    expect(await opener.client.bumpTransaction({ txid: slow.txid, feeRateSatPerKvb: 9000n })).toEqual(fast);
+    expect(await send('slow', { feeRateSatPerKvb: 2000n })).toEqual(fast);
+    const again = opener.client.bumpTransaction({ txid: fast.txid, feeRateSatPerKvb: 9500n });
+    await expect(again).rejects.toMatchObject(refused(Status.FAILED_PRECONDITION, 'at least 10000'));
+    const before = await balanceOf(opener);
+    await world.mine(1);
+    const late = opener.client.bumpTransaction({ txid: fast.txid, feeRateSatPerKvb: 50_000n });
+    await expect(late).rejects.toMatchObject(refused(Status.FAILED_PRECONDITION, 'is in a block'));
+    const after = await balanceOf(opener);
+    expect(after.confirmedSats).toBe(before.confirmedSats + before.unconfirmedSats);
+    expect(after.unconfirmedSats).toBe(0n);
+  });
+  it('that is too much, too small, or to a wrong place is refused, and nothing leaves', async () => {
+    const { confirmedSats } = await balanceOf(opener);
+    const tooMuch = send('bad', { amountSats: confirmedSats });
+    await expect(tooMuch).rejects.toMatchObject(refused(Status.FAILED_PRECONDITION, 'and a fee'));
+    const bad = [
+      { amountSats: 545n },
+      { isAll: true },
+      { feeRateSatPerKvb: 999n },
+      { feeRateSatPerKvb: 1_000_001n },
+      { address: 'bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4' },
+      { address: 'bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt081' },
+      { address: 'nonsense' },
+      { idempotencyKey: '' },
+    ];
+    for (const change of bad)
+      await expect(send('bad', change)).rejects.toMatchObject({ code: Status.INVALID_ARGUMENT });
+    const unknown = opener.client.bumpTransaction({ txid: Buffer.alloc(32, 1), feeRateSatPerKvb: 5000n });
+    await expect(unknown).rejects.toMatchObject({ code: Status.NOT_FOUND });
+    expect(world.chain.mempoolTxids()).toEqual([]);
+    expect(await balanceOf(opener)).toMatchObject({ confirmedSats, unconfirmedSats: 0n });
+  });
+  it('of everything leaves nothing, also when it is replaced', async () => {
+    const { confirmedSats } = await balanceOf(opener);
+    const all = await send('all', { amountSats: 0n, isAll: true });
+    expect(transaction(all.txid)?.outs.map(({ value }) => value)).toEqual([confirmedSats - all.feeSats]);
+    const more = await opener.client.bumpTransaction({ txid: all.txid, feeRateSatPerKvb: 20_000n });
+    expect(transaction(more.txid)?.outs.map(({ value }) => value)).toEqual([confirmedSats - more.feeSats]);
+    await world.mine(1);
+    expect(await balanceOf(opener)).toMatchObject({ confirmedSats: 0n, unconfirmedSats: 0n, sweepingSats: 0n });
   });
 });
