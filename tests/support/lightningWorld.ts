@@ -19,7 +19,7 @@ import type { BitcoinChain } from '../../src/sandbox/bitcoin/chain.js';
 import type { Client } from 'nice-grpc';
 import { eventually } from './eventually.js';
 import { LnnodedProcess } from './lnnodedProcess.js';
-import { startRegtestServer } from './regtestServer.js';
+import { startRegtestServer, type RegtestServer } from './regtestServer.js';
 
 type NodeClient = Client<typeof LightningNodeServiceDefinition>;
 
@@ -43,8 +43,8 @@ export type LightningWorld = {
   peer(name: string): Peer;
   /** Opens a channel and waits until both sides can use it. */
   openChannel(options: ChannelOptions): Promise<void>;
-  /** Ends a node the way of the signal. */
-  halt(name: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
+  /** Ends a node the way of the signal. @returns its exit code, null if the signal ended it. */
+  halt(name: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<number | null>;
   /** Starts a halted node again. */
   resume(name: string): Promise<void>;
   /** Ends a node the way of the signal and starts it again. */
@@ -60,8 +60,24 @@ export type LightningWorld = {
 
 const idOf = (peer: Peer): Buffer => Buffer.from(peer.process.ready.node_id, 'hex');
 
+type WorldOptions = {
+  /** Chain source of a node, made once the chain is served; a full node or, if the environment says so, Esplora. */
+  readonly esplora?: ((name: string, server: RegtestServer) => Promise<string | undefined>) | undefined;
+  /** More lines of configuration. */
+  readonly more?: string | undefined;
+};
+
+/** Suites that run on both chain sources name the other one here. */
+export const CHAIN_VARIABLE = 'LIGHTNING_TEST_CHAIN';
+
+const chosenSource = (_: string, server: RegtestServer): Promise<string | undefined> =>
+  Promise.resolve(process.env[CHAIN_VARIABLE] === 'esplora' ? server.esplora : undefined);
+
 /** Starts the named nodes; `close` must be called. */
-export async function startLightningWorld(names: readonly string[]): Promise<LightningWorld> {
+export async function startLightningWorld(
+  names: readonly string[],
+  { esplora = chosenSource, more }: WorldOptions = {},
+): Promise<LightningWorld> {
   const dir = mkdtempSync(join(tmpdir(), 'lightning-world-'));
   const server = await startRegtestServer();
   const { chain, login: bitcoind } = server;
@@ -96,10 +112,10 @@ export async function startLightningWorld(names: readonly string[]): Promise<Lig
     return found;
   };
   const running = (): Peer[] => [...peers].filter(([name]) => !halted.has(name)).map(([, found]) => found);
-  const halt = async (name: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> => {
+  const halt = async (name: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<number | null> => {
     closers.get(name)?.();
     halted.add(name);
-    await peer(name).process.stop(signal);
+    return peer(name).process.stop(signal);
   };
   const resume = async (name: string): Promise<void> => {
     await start(name, peer(name).process);
@@ -122,7 +138,12 @@ export async function startLightningWorld(names: readonly string[]): Promise<Lig
       });
     }
   };
-  await Promise.all(names.map((name) => start(name, new LnnodedProcess({ dir: join(dir, name), bitcoind }))));
+  await Promise.all(
+    names.map(async (name) => {
+      const options = { dir: join(dir, name), bitcoind, esplora: await esplora(name, server), more };
+      await start(name, new LnnodedProcess(options));
+    }),
+  );
   return {
     chain,
     peer,

@@ -22,10 +22,22 @@ export type Ready = z.output<typeof readySchema>;
 export type LnnodedOptions = {
   readonly dir: string;
   readonly bitcoind: { readonly url: string; readonly user: string; readonly password: string };
+  /** Base of an Esplora API to use instead of bitcoind. */
+  readonly esplora?: string | undefined;
+  /** More lines of configuration. */
+  readonly more?: string | undefined;
   /** Fixed, so that peers find the node again after a restart. */
   readonly p2pPort?: number;
   readonly env?: Readonly<Record<string, string>>;
 };
+
+function chainSection({ dir, bitcoind, esplora }: LnnodedOptions): string {
+  if (esplora !== undefined) return `[esplora]\nurl = "${esplora}"`;
+  return `[bitcoind]
+url = "${bitcoind.url}"
+user = "${bitcoind.user}"
+password_file = ${JSON.stringify(join(dir, 'password'))}`;
+}
 
 /** One node over several lives. */
 export class LnnodedProcess {
@@ -51,10 +63,7 @@ network = "regtest"
 data_dir = ${JSON.stringify(join(dir, 'data'))}
 [grpc]
 token_file = ${JSON.stringify(this.tokenFile)}
-[bitcoind]
-url = "${bitcoind.url}"
-user = "${bitcoind.user}"
-password_file = ${JSON.stringify(join(dir, 'password'))}
+${chainSection(options)}
 poll_interval_ms = 50
 [policy]
 min_funding_depth = 1
@@ -62,6 +71,7 @@ forward_to_private_channels = true
 min_invoice_expiry_secs = 1
 [log]
 level = "error"
+${options.more ?? ''}
 `,
     );
   }
