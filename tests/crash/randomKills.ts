@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { errorChain } from '../../src/errors.js';
 import { readBooks, type Books } from './books.js';
 import { judge } from './judge.js';
+import { seededRandom, type Random } from '../support/seededRandom.js';
 import type { CaseReport } from './matrix.js';
 import { isEnded, readSwap } from './sellerDatabase.js';
 import { buy, drive, mineToEnd, mineToRefundHeight, mineUntil, swapOf, type Stage, type Theatre } from './stage.js';
@@ -18,19 +19,6 @@ const UNPAID_ONE_IN = 4;
 const TRADING_MS = 300_000;
 /** Blocks after which nobody may pay a funding of this profile any more, and a margin. */
 const UNTIL_UNPAYABLE = 32;
-
-type Random = () => number;
-
-/** Mulberry32: numbers in [0, 1) that a seed repeats. */
-function seededRandom(seed: number): Random {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** Kills again and again until it is stopped or so many kills were made. @returns how many, when it has stopped. */
 async function keepKilling(
