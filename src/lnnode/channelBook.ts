@@ -40,7 +40,6 @@ const idOf = (details: ldk.ChannelDetails): string => hex(details.get_channel_id
 export function makeChannelBook(parts: ChannelBookParts) {
   const { manager, chainMonitor, rows, turns } = parts;
   const decoded = new Map<string, ldk.ChannelDetails>();
-  let seen: { readonly turn: number; readonly sweeping: readonly SweepingChannel[] } | undefined;
 
   const detailsOf = ({ channelId, details }: ClosedRow): ldk.ChannelDetails => {
     const known = decoded.get(channelId);
@@ -68,19 +67,14 @@ export function makeChannelBook(parts: ChannelBookParts) {
   const isBack = ({ row, balances }: ReturnType<typeof closedChannels>[number]): boolean =>
     balances.every((balance) => heldSats(balance) === 0n) && parts.coins.unspentSpendable(row.channelId) === 0;
 
-  const sweeping = (): readonly SweepingChannel[] => {
-    if (seen?.turn !== turns.count()) {
-      const found = closedChannels()
-        .filter((channel) => !isBack(channel))
-        .map(({ row, details, balances }) => ({
-          details,
-          reason: row.reason,
-          pendingHtlcs: balances.filter(isHtlc).length,
-        }));
-      seen = { turn: turns.count(), sweeping: found };
-    }
-    return seen.sweeping;
-  };
+  const sweeping = (): SweepingChannel[] =>
+    closedChannels()
+      .filter((channel) => !isBack(channel))
+      .map(({ row, details, balances }) => ({
+        details,
+        reason: row.reason,
+        pendingHtlcs: balances.filter(isHtlc).length,
+      }));
 
   const find = (channelId: string): ldk.ChannelDetails | undefined =>
     manager.list_channels().find((details) => idOf(details) === channelId);

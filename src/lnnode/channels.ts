@@ -75,6 +75,7 @@ export function makeChannels(parts: ChannelServiceParts) {
     wallet.assertCanSpend(
       { script: FUNDING_SCRIPT, valueSat: capacitySats, feeRate: fees.rate(FUNDING_TARGET) },
       parts.tipHeight(),
+      policy.hasAnchors ? policy.anchorReserveSat : 0n,
     );
   };
 

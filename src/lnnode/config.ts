@@ -82,6 +82,8 @@ const nodeConfig = z.strictObject({
       accept_inbound_channels: z.boolean().default(true),
       forward_to_private_channels: z.boolean().default(false),
       min_invoice_expiry_secs: wholeNumber(1, 60).default(60),
+      anchor_channels: z.boolean().default(false),
+      anchor_reserve_sats: wholeNumber(1000, 100_000_000).default(25_000),
     })
     .prefault({}),
   log: z

@@ -100,6 +100,8 @@ async function run(config: LnnodedConfig, log: Logger): Promise<number> {
       minFundingDepth: policy.min_funding_depth,
       acceptsInbound: policy.accept_inbound_channels,
       forwardsToPrivate: policy.forward_to_private_channels,
+      hasAnchors: policy.anchor_channels,
+      anchorReserveSat: BigInt(policy.anchor_reserve_sats),
     },
     feeLimits: { floor: config.fees.floor_sat_per_kvb, ceiling: config.fees.ceiling_sat_per_kvb },
     p2pListen: settings.p2p_listen,

@@ -11,11 +11,13 @@ import type { EsploraSource } from './chain/esplora.js';
 import { makeFollower, type BlockFollower } from './chain/follower.js';
 import type { Network } from './chain/headers.js';
 import { makeWatch, type Watch } from './chain/watch.js';
+import { makeAnchors, type Anchors } from './anchors.js';
 import { makeChannelBook, type ChannelBook } from './channelBook.js';
 import { makeChannels, type Channels } from './channels.js';
 import { makeFeed, type Feed } from './feed.js';
 import { makeInvoices, type Invoices } from './invoices.js';
 import type { Ldk } from './ldk/assembly.js';
+import { makeBumps, type Bumps } from './ldk/bumps.js';
 import { makeSweeper, type Sweeper } from './ldk/sweeper.js';
 import { makeTransport, type Transport } from './ldk/transport.js';
 import { makeTurns, type Turns } from './ldk/turn.js';
@@ -79,6 +81,8 @@ export type Services = {
   readonly channelBook: ChannelBook;
   readonly sends: Sends;
   readonly sweeper: Sweeper;
+  readonly anchors: Anchors;
+  readonly bumps: Bumps;
   readonly transport: Transport;
   readonly peerBook: PeerBook;
 };
@@ -116,6 +120,7 @@ export function makeBase(options: NodeOptions): Base {
   const turns = makeTurns(db, log);
   const headers = headerRows(db);
   const wallet = makeWallet(walletRows(db), derive(options.seed, 'lnnoded wallet'), network);
+  let line: Promise<unknown> = Promise.resolve();
   return {
     turns,
     headers,
@@ -126,9 +131,12 @@ export function makeBase(options: NodeOptions): Base {
     broadcast: (raw) => {
       const id = wallet.sent(raw);
       turns.after(() => {
-        source.broadcast(raw).catch((error: unknown) => {
-          log.debug({ txid: id, why: errorChain(error) }, 'broadcast');
-        });
+        // one after the other: a child is refused before its parent
+        line = line
+          .then(() => source.broadcast(raw))
+          .catch((error: unknown) => {
+            log.debug({ txid: id, why: errorChain(error) }, 'broadcast');
+          });
       });
       return id;
     },
@@ -144,11 +152,20 @@ export function makeServices(options: NodeOptions, base: Base, parts: Ldk): Serv
   const tipHeight = (): number => follower.tip().height;
   const common = { manager, chainMonitor, turns, log, now: unixNow };
   const transport = makeTransport(parts.peers, turns, log);
+  const channelBook = makeChannelBook({
+    ...common,
+    rows: channelRows(db),
+    coins: walletRows(db),
+    isConnected,
+    tipHeight,
+  });
   return {
     invoices: makeInvoices({ ...common, rows: invoiceRows(db), keys, network, feed }),
     payments: makePayments({ ...common, rows: paymentRows(db), nodeId }),
     channels: makeChannels({ manager, turns, wallet, fees, policy, isConnected, tipHeight }),
-    channelBook: makeChannelBook({ ...common, rows: channelRows(db), coins: walletRows(db), isConnected, tipHeight }),
+    channelBook,
+    anchors: makeAnchors({ manager, channelBook, wallet, policy, tipHeight, log }),
+    bumps: makeBumps({ wallet, turns, tools: parts.tools, signers: parts.signers, tipHeight, log }),
     sends: makeSends({ rows: sendRows(db), turns, wallet, fees, network, tipHeight, broadcast: base.broadcast }),
     sweeper: makeSweeper({
       keys,

@@ -122,6 +122,23 @@ export function makeWallet(rows: WalletRows, seed: Uint8Array, network: Network)
       chain.replaced(tx.getId());
       return signed;
     },
+    /** Coins for the fees of a claim: those that it has, then all others; the reserve is there for this. */
+    claimCoins: (claimId: string, tipHeight: number): CoinRow[] => [
+      ...rows.claimCoins(claimId),
+      ...spendable(tipHeight),
+    ],
+    /** The same claim gets the same coins again, at a higher rate. */
+    reserveForClaim: (claimId: string, coins: readonly CoinRow[]): void => {
+      for (const coin of coins) rows.putClaimCoin(claimId, coin);
+    },
+    scriptOf: (coin: CoinRow): Buffer => keys.scriptOf(coin.keyIndex),
+    /** Signs the inputs of a transaction that spend coins of the wallet. */
+    signOwnInputs: (tx: Transaction): void => {
+      tx.ins.forEach((input, index) => {
+        const coin = rows.coin(outpointOf(input));
+        if (coin !== undefined) keys.sign(tx, index, coin);
+      });
+    },
     sent: chain.sent,
     giveUp: chain.giveUp,
     rawTransaction: rows.rawTransaction,

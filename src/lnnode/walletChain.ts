@@ -64,7 +64,12 @@ export function makeWalletChain(rows: WalletRows, keys: WalletKeys) {
       const id = txid(tx.getId());
       if (rows.hasTransaction(id)) return id;
       rows.putTransaction(id, raw);
-      for (const input of tx.ins) rows.spend(outpointOf(input), id, undefined);
+      for (const input of tx.ins) {
+        const point = outpointOf(input);
+        const former = rows.waitingSpender(point);
+        if (former !== undefined && former !== id) rows.dropCoins(former); // replaced: a block decides between them
+        rows.spend(point, id, undefined);
+      }
       receive(id, tx, undefined);
       return id;
     },

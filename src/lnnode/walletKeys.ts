@@ -24,6 +24,11 @@ export function makeWalletKeys(rows: Pick<WalletRows, 'keys' | 'putKey'>, seed: 
       keyIndexes.set(hex(output), keyIndex);
       return { address, script: Buffer.from(output) };
     },
+    scriptOf: (keyIndex: number): Buffer => {
+      const { output } = payments.p2wpkh({ pubkey: account.derive(keyIndex).publicKey, network: parameters });
+      if (output === undefined) throw new Error('a key has a script');
+      return Buffer.from(output);
+    },
     /** Undefined for a script that is not ours. */
     indexOf: (script: Uint8Array): number | undefined => keyIndexes.get(hex(script)),
     /** Signs one input that spends a coin of the wallet. */

@@ -57,6 +57,8 @@ export type Ldk = {
   readonly manager: ldk.ChannelManager;
   readonly peers: ldk.PeerManager;
   readonly presence: Presence;
+  readonly tools: MonitorTools;
+  readonly signers: ldk.SignerProvider;
   readonly storeManager: (manager: Uint8Array) => void;
   readonly keep: readonly unknown[];
 };
@@ -200,6 +202,8 @@ export async function assembleLdk(options: LdkOptions): Promise<Ldk> {
     manager,
     peers,
     presence,
+    tools: leaves,
+    signers,
     storeManager: (bytes) => {
       rows.put([...MANAGER_KEY], bytes);
     },

@@ -4,10 +4,12 @@ import * as ldk from 'lightningdevkit';
 
 import { displayHex, hex, paymentHash, type PaymentHash } from '../../core/units.js';
 import type { Logger } from '../../log.js';
+import type { Anchors } from '../anchors.js';
 import type { ChannelBook } from '../channelBook.js';
 import { closureText, type Channels } from '../channels.js';
 import type { Invoices } from '../invoices.js';
 import type { Payments } from '../payments.js';
+import type { Bumps } from './bumps.js';
 import { isAbsent, some } from './result.js';
 import type { Sweeper } from './sweeper.js';
 
@@ -17,6 +19,8 @@ export type EventParts = {
   readonly channels: Channels;
   readonly channelBook: ChannelBook;
   readonly sweeper: Sweeper;
+  readonly anchors: Anchors;
+  readonly bumps: Bumps;
   /** HTLCs wait to be looked at; must not happen inside the event. */
   readonly forwardSoon: () => void;
   readonly forgetFunding: (txid: string) => void;
@@ -64,6 +68,10 @@ export function handleEvent(event: ldk.Event, parts: EventParts): void {
     channelBook.onClosed(event, why);
   } else if (event instanceof ldk.Event_DiscardFunding) {
     parts.forgetFunding(fundingTxid(event.funding_info));
+  } else if (event instanceof ldk.Event_OpenChannelRequest) {
+    parts.anchors.onOpenRequest(event);
+  } else if (event instanceof ldk.Event_BumpTransaction) {
+    parts.bumps.onBump(event.bump_transaction);
   } else if (event instanceof ldk.Event_SpendableOutputs) {
     sweeper.add(event.outputs, isAbsent(event.channel_id) ? '' : hex(event.channel_id.get_a()));
     sweeper.sweep();

@@ -56,7 +56,13 @@ export type WalletRows = ReturnType<typeof walletRows>;
 
 /** Statements; writes join the turn's transaction. */
 export function walletRows(db: Database) {
-  return { ...keyStatements(db), ...coinStatements(db), ...transactionStatements(db), ...spendableStatements(db) };
+  return {
+    ...keyStatements(db),
+    ...coinStatements(db),
+    ...claimStatements(db),
+    ...transactionStatements(db),
+    ...spendableStatements(db),
+  };
 }
 
 function keyStatements(db: Database) {
@@ -85,7 +91,14 @@ function coinStatements(db: Database) {
   const unspend = db.prepare<[string]>(
     'UPDATE wallet_coins SET spent_txid = NULL WHERE spent_txid = ? AND spent_height IS NULL',
   );
+  const unclaim = db.prepare<[string]>(
+    'DELETE FROM claim_coins WHERE (txid, vout) IN (SELECT txid, vout FROM wallet_coins WHERE spent_txid = ?)',
+  );
   const dropCoins = db.prepare<[string]>('DELETE FROM wallet_coins WHERE txid = ? AND height IS NULL');
+  const spender = db.prepare<[string, number], { spent_txid: string }>(
+    `SELECT spent_txid FROM wallet_coins
+     WHERE txid = ? AND vout = ? AND spent_txid IS NOT NULL AND spent_height IS NULL`,
+  );
   const reserved = db.prepare<[], { spent_txid: string }>(
     `SELECT DISTINCT spent_txid FROM wallet_coins WHERE spent_txid IS NOT NULL AND spent_height IS NULL
        AND spent_txid NOT IN (SELECT txid FROM own_txs)`,
@@ -105,13 +118,38 @@ function coinStatements(db: Database) {
     spend: (coin: { txid: string; vout: number }, by: string, height: number | undefined): void => {
       spend.run({ by, height: height ?? null, txid: coin.txid, vout: coin.vout });
     },
+    /** The transaction in no block that takes a coin. */
+    waitingSpender: (point: { txid: string; vout: number }): string | undefined =>
+      spender.get(point.txid, point.vout)?.spent_txid,
+    /** Outputs of a transaction that no block has do not count. */
+    dropCoins: (id: string): void => {
+      dropCoins.run(id);
+    },
     /** Takes back a transaction that never will confirm: its inputs are free, its outputs gone. */
     forget: (id: string): void => {
+      unclaim.run(id);
       unspend.run(id);
       dropCoins.run(id);
     },
     /** Transactions that reserved coins and were never sent. */
     reservedOnly: (): string[] => reserved.all().map((row) => row.spent_txid),
+  };
+}
+
+function claimStatements(db: Database) {
+  const put = db.prepare<[string, string, number]>('INSERT OR IGNORE INTO claim_coins VALUES (?, ?, ?)');
+  // free, or in a transaction that no block has yet: then it is one of the same claim
+  const coins = db.prepare<[string], Coin>(
+    `SELECT wallet_coins.* FROM claim_coins JOIN wallet_coins USING (txid, vout)
+     WHERE claim_id = ? AND height IS NOT NULL AND spent_txid IS NOT NULL AND spent_height IS NULL
+     ORDER BY claim_coins.rowid`,
+  );
+  return {
+    putClaimCoin: (claimId: string, coin: { txid: string; vout: number }): void => {
+      put.run(claimId, coin.txid, coin.vout);
+    },
+    /** Coins in use for a claim of LDK that is not decided. */
+    claimCoins: (claimId: string): CoinRow[] => coins.all(claimId).map(convert),
   };
 }
 
