@@ -65,6 +65,14 @@ const nodeConfig = z.strictObject({
       poll_interval_ms: wholeNumber(50, 600_000).default(10_000),
     })
     .optional(),
+  gossip: z
+    .strictObject({
+      url: z.url({ protocol: /^https?$/ }).optional(),
+      file: z.string().min(1).optional(),
+      refresh_interval_secs: wholeNumber(1, 604_800).default(21_600),
+    })
+    .refine(({ url, file }) => (url === undefined) !== (file === undefined), 'either url or file')
+    .optional(),
   fees: z
     .strictObject({
       floor_sat_per_kvb: wholeNumber(1000, 1_000_000)
@@ -81,6 +89,7 @@ const nodeConfig = z.strictObject({
       min_funding_depth: wholeNumber(1, 100).default(3),
       accept_inbound_channels: z.boolean().default(true),
       forward_to_private_channels: z.boolean().default(false),
+      direct_only: z.boolean().default(false),
       min_invoice_expiry_secs: wholeNumber(1, 60).default(60),
       anchor_channels: z.boolean().default(false),
       anchor_reserve_sats: wholeNumber(1000, 100_000_000).default(25_000),

@@ -17,6 +17,7 @@ import { createLogger, type Logger } from '../log.js';
 import { connectBitcoind } from './chain/bitcoind.js';
 import { connectEsplora } from './chain/esplora.js';
 import { configSchema, type LnnodedConfig } from './config.js';
+import { gossipFromFile, gossipFromUrl } from './gossip/fetch.js';
 import { EXIT_FATAL } from './ldk/turn.js';
 import { lockDataDir, openDatabase } from './store/db.js';
 
@@ -55,6 +56,14 @@ function openSource({ bitcoind, esplora }: LnnodedConfig) {
   if (esplora === undefined) throw new SwapError('bad_config', 'expected bitcoind or esplora, found neither');
   const { url, ca_file: caFile, poll_interval_ms: pollIntervalMs } = esplora;
   return { source: connectEsplora({ url, caFile }), pollIntervalMs };
+}
+
+function openGossip({ gossip }: LnnodedConfig) {
+  if (gossip === undefined) return undefined;
+  const refreshMs = gossip.refresh_interval_secs * 1000;
+  if (gossip.url !== undefined) return { source: gossipFromUrl(gossip.url), refreshMs };
+  if (gossip.file !== undefined) return { source: gossipFromFile(gossip.file), refreshMs };
+  throw new SwapError('bad_config', 'gossip: expected url or file, found neither');
 }
 
 /** What the configuration names, opened and locked. */
@@ -103,6 +112,8 @@ async function run(config: LnnodedConfig, log: Logger): Promise<number> {
       hasAnchors: policy.anchor_channels,
       anchorReserveSat: BigInt(policy.anchor_reserve_sats),
     },
+    isDirectOnly: policy.direct_only,
+    gossip: openGossip(config),
     feeLimits: { floor: config.fees.floor_sat_per_kvb, ceiling: config.fees.ceiling_sat_per_kvb },
     p2pListen: settings.p2p_listen,
     log,

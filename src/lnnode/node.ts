@@ -23,7 +23,10 @@ import type { Wallet } from './wallet.js';
 const START_RETRY_MS = 1000;
 
 /** A running node as its callers see it. */
-export type LnNode = Pick<Services, 'invoices' | 'payments' | 'channels' | 'channelBook' | 'sends' | 'peerBook'> & {
+export type LnNode = Pick<
+  Services,
+  'invoices' | 'payments' | 'channels' | 'channelBook' | 'gossip' | 'sends' | 'peerBook'
+> & {
   readonly nodeId: Pubkey;
   readonly network: Network;
   readonly p2pPort: number;
@@ -126,6 +129,7 @@ export async function startNode(options: NodeOptions): Promise<LnNode> {
   });
   await fees.refresh(source).catch(() => undefined);
   const p2pPort = await services.transport.listen(options.p2pListen.host, options.p2pListen.port);
+  services.gossip?.start();
   services.peerBook.start();
   const stopping = new AbortController();
   const loop = followChain(options, base, listener, stopping.signal);
@@ -151,6 +155,7 @@ export async function startNode(options: NodeOptions): Promise<LnNode> {
     stop: async () => {
       stopping.abort();
       for (const timer of timers) clearInterval(timer);
+      services.gossip?.stop();
       services.peerBook.stop();
       await loop;
       await services.transport.stop();

@@ -15,6 +15,8 @@ import { makeAnchors, type Anchors } from './anchors.js';
 import { makeChannelBook, type ChannelBook } from './channelBook.js';
 import { makeChannels, type Channels } from './channels.js';
 import { makeFeed, type Feed } from './feed.js';
+import type { GossipSource } from './gossip/fetch.js';
+import { makeGossip, type Gossip } from './gossip/gossip.js';
 import { makeInvoices, type Invoices } from './invoices.js';
 import type { Ldk } from './ldk/assembly.js';
 import { makeBumps, type Bumps } from './ldk/bumps.js';
@@ -29,6 +31,7 @@ import { channelRows } from './store/channels.js';
 import { sendRows } from './store/sends.js';
 import type { Database } from './store/db.js';
 import { feeRateRows } from './store/feeRates.js';
+import { gossipRows } from './store/gossip.js';
 import { headerRows, type HeaderRows } from './store/headers.js';
 import { invoiceRows } from './store/invoices.js';
 import { paymentRows } from './store/payments.js';
@@ -47,6 +50,10 @@ export type NodeOptions = {
   readonly network: Network;
   readonly policy: ChannelPolicy;
   readonly feeLimits: FeeLimits;
+  /** Pay only peers with a channel. */
+  readonly isDirectOnly: boolean;
+  /** Where snapshots of the network come from, and how often. */
+  readonly gossip: { readonly source: GossipSource; readonly refreshMs: number } | undefined;
   readonly pollIntervalMs: number;
   readonly p2pListen: { readonly host: string; readonly port: number };
   readonly log: Logger;
@@ -85,6 +92,8 @@ export type Services = {
   readonly bumps: Bumps;
   readonly transport: Transport;
   readonly peerBook: PeerBook;
+  /** Undefined if no snapshots are configured. */
+  readonly gossip: Gossip | undefined;
 };
 
 /** Independent keys for LDK and for the wallet. */
@@ -161,7 +170,7 @@ export function makeServices(options: NodeOptions, base: Base, parts: Ldk): Serv
   });
   return {
     invoices: makeInvoices({ ...common, rows: invoiceRows(db), keys, network, feed }),
-    payments: makePayments({ ...common, rows: paymentRows(db), nodeId }),
+    payments: makePayments({ ...common, rows: paymentRows(db), nodeId, isDirectOnly: options.isDirectOnly }),
     channels: makeChannels({ manager, turns, wallet, fees, policy, isConnected, tipHeight }),
     channelBook,
     anchors: makeAnchors({ manager, channelBook, wallet, policy, tipHeight, log }),
@@ -176,6 +185,18 @@ export function makeServices(options: NodeOptions, base: Base, parts: Ldk): Serv
       log,
     }),
     transport,
+    gossip:
+      options.gossip &&
+      makeGossip({
+        ...options.gossip,
+        rows: gossipRows(db),
+        graph: parts.graph,
+        logger: parts.tools.logger,
+        turns,
+        network,
+        log,
+        now: unixNow,
+      }),
     peerBook: makePeerBook({ rows: peerRows(db), turns, transport, isConnected, log }),
   };
 }

@@ -33,6 +33,8 @@ export type PaymentLimits = {
 
 export type PaymentParts = ChannelParts & {
   readonly nodeId: Pubkey;
+  /** Pay only peers with a channel. */
+  readonly isDirectOnly: boolean;
   readonly rows: PaymentRows;
   readonly turns: Turns;
   readonly log: Logger;
@@ -101,7 +103,7 @@ export function makePayments(parts: PaymentParts) {
       preimage: undefined,
     };
     turns.run(() => {
-      const failure = handOver(manager, invoice, limits);
+      const failure = handOver(manager, invoice, limits, parts.isDirectOnly);
       if (failure === undefined) rows.put({ ...row, state: 'IN_FLIGHT', failureReason: '' });
       else finish({ ...row, state: 'FAILED', failureReason: failure });
     });
@@ -169,7 +171,12 @@ function recentHash(payment: ldk.RecentPaymentDetails): string {
 }
 
 /** Gives a payment to LDK. @returns why LDK refused, undefined if it is out. */
-function handOver(manager: ldk.ChannelManager, invoice: Payable, limits: PaymentLimits): string | undefined {
+function handOver(
+  manager: ldk.ChannelManager,
+  invoice: Payable,
+  limits: PaymentLimits,
+  isDirectOnly: boolean,
+): string | undefined {
   const parsed = ldk.Bolt11Invoice.constructor_from_str(invoice.bolt11);
   if (!isOk(parsed)) throw new NodeError('invalid_argument', `bolt11: ${describe(errorOf(parsed))}`);
   const invoiceRead = unwrap(parsed, ldk.Result_Bolt11InvoiceParseOrSemanticErrorZ_OK, 'invoice');
@@ -190,6 +197,7 @@ function handOver(manager: ldk.ChannelManager, invoice: Payable, limits: Payment
   route.set_max_total_routing_fee_msat(ldk.Option_u64Z.constructor_some(limits.maxFeeMsat));
   const payee = route.get_payment_params();
   payee.set_max_total_cltv_expiry_delta(limits.maxTotalCltvDelta);
+  if (isDirectOnly) payee.set_max_path_length(1);
   route.set_payment_params(payee);
   const retry = ldk.Retry.constructor_attempts(RETRIES);
   const result = manager.send_payment(hash, triple.get_b(), hash, route, retry);

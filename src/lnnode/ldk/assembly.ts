@@ -56,6 +56,8 @@ export type Ldk = {
   readonly chainMonitor: ldk.ChainMonitor;
   readonly manager: ldk.ChannelManager;
   readonly peers: ldk.PeerManager;
+  /** The network's channels as far as gossip told them. */
+  readonly graph: ldk.NetworkGraph;
   readonly presence: Presence;
   readonly tools: MonitorTools;
   readonly signers: ldk.SignerProvider;
@@ -144,7 +146,8 @@ export async function assembleLdk(options: LdkOptions): Promise<Ldk> {
   const persist = mup.as_Persist();
   const filter = makeFilter(options);
   const chainMonitor = ldk.ChainMonitor.constructor_new(filter.option, broadcaster, logger, fees, persist);
-  const routing = makeRouter(ldk.NetworkGraph.constructor_new(LDK_NETWORK[network], logger), logger, entropy);
+  const graph = ldk.NetworkGraph.constructor_new(LDK_NETWORK[network], logger);
+  const routing = makeRouter(graph, logger, entropy);
   const { router, messageRouter } = routing;
   const config = userConfig(options.policy, false);
   const keep: unknown[] = [
@@ -201,6 +204,7 @@ export async function assembleLdk(options: LdkOptions): Promise<Ldk> {
     chainMonitor,
     manager,
     peers,
+    graph,
     presence,
     tools: leaves,
     signers,

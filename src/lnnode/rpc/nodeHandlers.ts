@@ -48,6 +48,7 @@ export function nodeHandlers(parts: HandlerParts): Pick<LightningNodeServiceImpl
         blockHash: reversedBytes(hash),
         isSynced: node.follower.isSynced(),
         version: parts.version,
+        gossipAtUnixSecs: BigInt(node.gossip?.madeAt() ?? 0),
       });
     },
     connectPeer: async (request) => {
