@@ -20,6 +20,8 @@ const RESERVE = 25_000n;
 /** Kept by an address whose key nobody here has. */
 const ELSEWHERE = 'bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080';
 const HIGH_RATE = 20_000n;
+/** Nodes restart several times, on a busy machine. */
+const SLOW = { timeout: 120_000 };
 
 let world: LightningWorld;
 let opener: Peer;
@@ -97,7 +99,7 @@ describe('a channel with anchors', () => {
     await world.mine(1);
     expect(await balanceOf(acceptor)).toMatchObject({ confirmedSats: RESERVE, anchorReserveSats: RESERVE });
   });
-  it('closed by force while fees are high is paid for from the wallet, parent and child together', async () => {
+  it('closed by force while fees are high is paid for from the wallet, parent and child together', SLOW, async () => {
     await world.halt('acceptor', 'SIGKILL');
     await restartWithFees('opener', HIGH_RATE);
     const before = await balanceOf(opener);
@@ -130,7 +132,7 @@ describe('a channel with anchors', () => {
     await world.mine(1);
     await isGone(acceptor);
   });
-  it('takes a settled payment on the chain when the payer vanished while fees are high', async () => {
+  it('takes a settled payment on the chain when the payer vanished while fees are high', SLOW, async () => {
     await openChannel();
     expect(await channelsOf(acceptor)).toMatchObject([{ hasAnchors: true, state: ChannelState.READY }]);
     const { paymentHash, preimage } = newSecret();
