@@ -8,6 +8,8 @@ export type InvoiceReport = {
   readonly heldMsat: Msat;
   readonly claimDeadlineHeight: number | undefined;
   readonly isHtlcPending: boolean;
+  /** A payment that was being taken went back to the payer on the chain. */
+  readonly isTimedOutOnChain: boolean;
   readonly cancelReason: string;
 };
 

@@ -46,6 +46,10 @@ export type InvoiceReading = {
   readonly invoice: DecodedInvoice;
   /** Fields `amount` (there is none), `payment_secret` (none, or not 32 bytes), `features` (a required one is unknown). */
   readonly refusals: readonly FieldViolation[];
+  /** Feature bits that are set, in order. */
+  readonly features: readonly number[];
+  /** Private ways to the payee that the invoice names. */
+  readonly routeHints: number;
 };
 
 type Decoded = PaymentRequestObject & { tagsObject: TagsObject };
@@ -56,6 +60,20 @@ const DEFAULT_EXPIRY_SECS = 3600;
 const DEFAULT_MIN_FINAL_CLTV_DELTA = 18;
 
 const BECH32_PREFIX: Readonly<Record<BitcoinNetworkName, string>> = { bitcoin: 'bc', testnet: 'tb', regtest: 'bcrt' };
+
+/** The library's names of the feature bits from 0 on, two for each: required, then supported. */
+const NAMED_FEATURES = [
+  'option_data_loss_protect',
+  'initial_routing_sync',
+  'option_upfront_shutdown_script',
+  'gossip_queries',
+  'var_onion_optin',
+  'gossip_queries_ex',
+  'option_static_remotekey',
+  'payment_secret',
+  'basic_mpp',
+  'option_support_large_channel',
+] as const;
 
 /** Required (even) features that any payer knows, by the library's name, and payment_metadata by its bit. */
 const KNOWN_FEATURES = new Set(['var_onion_optin', 'payment_secret', 'basic_mpp']);
@@ -145,6 +163,15 @@ function featureRefusals({ tagsObject }: Decoded): FieldViolation[] {
   return unknown < 0 ? [] : refused(`feature ${firstBit + unknown}`);
 }
 
+function featuresOf({ tagsObject: { feature_bits: found } }: Decoded): readonly number[] {
+  const named = NAMED_FEATURES.flatMap((name, i) => [
+    ...(found?.[name]?.required === true ? [2 * i] : []),
+    ...(found?.[name]?.supported === true ? [2 * i + 1] : []),
+  ]);
+  const { bits = [], start_bit: firstBit = 0 } = found?.extra_bits ?? {};
+  return [...named, ...bits.flatMap((isSet, i) => (isSet ? [firstBit + i] : []))];
+}
+
 /** A count of the invoice that must be an exact, plausible integer. */
 function integerField(what: string, value: number | undefined, fallback: number, max: number): number {
   const found = value ?? fallback;
@@ -198,7 +225,12 @@ export function inspectInvoice(text: string, network: BitcoinNetworkName): Invoi
     ...secretRefusals(decoded),
     ...featureRefusals(decoded),
   ];
-  return { invoice: assemble(lower, network, decoded), refusals };
+  return {
+    invoice: assemble(lower, network, decoded),
+    refusals,
+    features: featuresOf(decoded),
+    routeHints: decoded.tags.filter(({ tagName }) => tagName === 'routing_info').length,
+  };
 }
 
 /**

@@ -34,7 +34,7 @@ export function reportDuty(swap: Swap, facts: Facts): Duty | undefined {
 
 function settledReport(swap: Swap, invoice: InvoiceReport): Duty | undefined {
   if (swap.payment === 'SETTLED') {
-    const isReleasable = !swap.isPreimageReleased && !invoice.isHtlcPending;
+    const isReleasable = !swap.isPreimageReleased && !invoice.isHtlcPending && !invoice.isTimedOutOnChain;
     return isReleasable ? record({ kind: 'preimage_released' }) : undefined;
   }
   const alarm =

@@ -263,6 +263,7 @@ function holdInvoice(invoice: Invoice | undefined): HoldInvoice {
     heldMsat: msat(invoice.heldMsat),
     claimDeadlineHeight: state === 'HELD' ? invoice.claimDeadlineHeight : undefined,
     isHtlcPending: invoice.isHtlcPending,
+    isTimedOutOnChain: invoice.isTimedOutOnChain,
     label: invoice.label,
     cancelReason: invoice.cancelReason,
     expiresAt: unixSecs(toSafeNumber(invoice.expiresAtUnixSecs)),

@@ -34,6 +34,8 @@ export type HoldInvoice = {
   readonly claimDeadlineHeight: number | undefined;
   /** True while an HTLC for this hash is unresolved on any channel, closing ones included. */
   readonly isHtlcPending: boolean;
+  /** True if a payment that was being taken went back to the payer on the chain, by the timeout of its HTLC. */
+  readonly isTimedOutOnChain: boolean;
   readonly label: string;
   /** Why it is CANCELED ("EXPIRED" among them); empty otherwise. */
   readonly cancelReason: string;

@@ -70,6 +70,7 @@ export function makeConfirmListener(base: Base, parts: Ldk, services: Services, 
     confirmLate: (block) => {
       turns.run(() => {
         wallet.connect(transactionsOf(block), block.height);
+        services.htlcWatch.connect(transactionsOf(block), block.height);
         confirm(block);
         turns.markDirty();
       });
@@ -79,6 +80,7 @@ export function makeConfirmListener(base: Base, parts: Ldk, services: Services, 
         unconfirm(new Set(gone.map(({ hash }) => hash)));
         for (const { hash, height } of gone) {
           wallet.disconnect(height);
+          services.htlcWatch.disconnect(height);
           headers.disconnect(hash);
         }
         fresh.forEach(connect);

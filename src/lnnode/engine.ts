@@ -69,6 +69,7 @@ export function applyBlock(
 ): void {
   headers.connect(block);
   wallet.connect(transactions, block.height);
+  services.htlcWatch.connect(transactions, block.height);
   tellLdk();
   services.invoices.atHeight(block.height);
   services.sweeper.sweep();
@@ -98,6 +99,7 @@ export function makeListener(base: Base, parts: Ldk, services: Services): ChainL
           manager.as_Listen().block_disconnected(header, height);
           chainMonitor.as_Listen().block_disconnected(header, height);
           wallet.disconnect(height);
+          services.htlcWatch.disconnect(height);
           headers.disconnect(hash);
         }
         fresh.forEach(connect);

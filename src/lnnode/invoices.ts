@@ -14,6 +14,7 @@ import { hex, paymentHash as paymentHashOf, type PaymentHash } from '../core/uni
 import type { Logger } from '../log.js';
 import { encodeInvoice } from './bolt11.js';
 import type { Network } from './chain/headers.js';
+import type { HtlcWatch } from './chain/htlcEnds.js';
 import { NodeError } from './errors.js';
 import type { Feed } from './feed.js';
 import { rememberedHtlcs, routeHints, type ChannelParts } from './ldk/htlcs.js';
@@ -26,8 +27,14 @@ const FLIGHT_BLOCKS = 3;
 /** LDK checks expiry by block time; the row's own expiry is stricter, so LDK's only has to be later. */
 const LDK_EXPIRY_SLACK_SECS = 86_400;
 
-/** An invoice and whether any HTLC for it is unresolved. */
-export type InvoiceView = { readonly row: InvoiceRow; readonly isHtlcPending: boolean };
+/** An invoice and what became of its HTLCs. */
+export type InvoiceView = {
+  readonly row: InvoiceRow;
+  /** Any is unresolved. */
+  readonly isHtlcPending: boolean;
+  /** The payment was taken, but a part of it went back to the payer on the chain. */
+  readonly isTimedOutOnChain: boolean;
+};
 
 export type InvoiceRequest = {
   readonly amountMsat: bigint;
@@ -42,6 +49,7 @@ export type InvoiceParts = ChannelParts & {
   readonly rows: InvoiceRows;
   readonly turns: Turns;
   readonly network: Network;
+  readonly htlcWatch: Pick<HtlcWatch, 'isTimedOut'>;
   /** Told the hash of every invoice that changed. */
   readonly feed: Feed<PaymentHash>;
   readonly log: Logger;
@@ -58,7 +66,12 @@ export function makeInvoices(parts: InvoiceParts) {
   const pending = rememberedHtlcs(parts, turns);
   const view = (row: InvoiceRow): InvoiceView => {
     const { hashes, isAnyUnnamed } = pending();
-    return { row, isHtlcPending: hashes.has(row.paymentHash) || (isAnyUnnamed && row.heldMsat > 0n) };
+    const isTaken = row.state === 'SETTLING' || row.state === 'SETTLED';
+    return {
+      row,
+      isHtlcPending: hashes.has(row.paymentHash) || (isAnyUnnamed && row.heldMsat > 0n),
+      isTimedOutOnChain: isTaken && parts.htlcWatch.isTimedOut(row.paymentHash),
+    };
   };
 
   const publish = (row: InvoiceRow): void => {

@@ -10,6 +10,7 @@ import { makeConfirmFollower, type ConfirmFollower } from './chain/confirmFollow
 import type { EsploraSource } from './chain/esplora.js';
 import { makeFollower, type BlockFollower } from './chain/follower.js';
 import type { Network } from './chain/headers.js';
+import { makeHtlcWatch, type HtlcWatch } from './chain/htlcEnds.js';
 import { makeWatch, type Watch } from './chain/watch.js';
 import { makeAnchors, type Anchors } from './anchors.js';
 import { makeChannelBook, type ChannelBook } from './channelBook.js';
@@ -33,6 +34,7 @@ import type { Database } from './store/db.js';
 import { feeRateRows } from './store/feeRates.js';
 import { gossipRows } from './store/gossip.js';
 import { headerRows, type HeaderRows } from './store/headers.js';
+import { htlcEndRows } from './store/htlcEnds.js';
 import { invoiceRows } from './store/invoices.js';
 import { paymentRows } from './store/payments.js';
 import { peerRows } from './store/peers.js';
@@ -83,6 +85,7 @@ export type Base = {
 /** What callers and events use. */
 export type Services = {
   readonly invoices: Invoices;
+  readonly htlcWatch: HtlcWatch;
   readonly payments: Payments;
   readonly channels: Channels;
   readonly channelBook: ChannelBook;
@@ -168,8 +171,10 @@ export function makeServices(options: NodeOptions, base: Base, parts: Ldk): Serv
     isConnected,
     tipHeight,
   });
+  const htlcWatch = makeHtlcWatch({ chainMonitor, rows: htlcEndRows(db) });
   return {
-    invoices: makeInvoices({ ...common, rows: invoiceRows(db), keys, network, feed }),
+    invoices: makeInvoices({ ...common, rows: invoiceRows(db), keys, network, feed, htlcWatch }),
+    htlcWatch,
     payments: makePayments({ ...common, rows: paymentRows(db), nodeId, isDirectOnly: options.isDirectOnly }),
     channels: makeChannels({ manager, turns, wallet, fees, policy, isConnected, tipHeight }),
     channelBook,

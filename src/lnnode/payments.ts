@@ -2,33 +2,34 @@
  * Outgoing payments, at most one per payment hash. The row is committed in the turn that hands the payment to LDK and in
  * the turn that takes LDK's report, so it is true after any crash.
  */
-import * as ldk from 'lightningdevkit';
-
-import { hex, type PaymentHash, type Pubkey } from '../core/units.js';
+import type { PaymentHash, Pubkey } from '../core/units.js';
 import type { Logger } from '../log.js';
 import { NodeError } from './errors.js';
 import { pendingHtlcs, type ChannelParts } from './ldk/htlcs.js';
-import { bytes, describe, errorOf, isOk, unwrap } from './ldk/result.js';
+import { bytes } from './ldk/result.js';
+import {
+  handOver,
+  mayRouteSoon,
+  recentHashes,
+  ROUTE_NOT_FOUND,
+  type Payable,
+  type RouteLimits,
+} from './ldk/sendPayment.js';
 import type { Turns } from './ldk/turn.js';
 import type { PaymentRow, PaymentRows } from './store/payments.js';
 
-/** Attempts within one call, each over another route. */
-const RETRIES = 5;
+/** A payment without a way waits for one, looking this often. */
+const RETRY_MS = 200;
 
-/** What the payer checked in the invoice. */
-export type Payable = {
-  readonly bolt11: string;
-  readonly payee: Pubkey;
-  readonly paymentHash: PaymentHash;
-  readonly amountMsat: bigint;
-  /** Unix seconds. */
-  readonly expiresAt: number;
-};
+export type PaymentLimits = Omit<RouteLimits, 'isDirectOnly'> & { readonly timeoutSecs: number };
 
-export type PaymentLimits = {
-  readonly maxFeeMsat: bigint;
-  readonly maxTotalCltvDelta: number;
-  readonly timeoutSecs: number;
+/** A payment within the time of the call that began it. */
+type Attempt = {
+  readonly invoice: Payable;
+  readonly limits: PaymentLimits;
+  readonly deadline: NodeJS.Timeout;
+  /** Set while LDK has nothing of it. */
+  retry: NodeJS.Timeout | undefined;
 };
 
 export type PaymentParts = ChannelParts & {
@@ -48,6 +49,7 @@ export function makePayments(parts: PaymentParts) {
   const { rows, turns, manager, log } = parts;
   const waiters = new Map<string, Set<() => void>>();
   const timers = new Set<NodeJS.Timeout>();
+  const attempts = new Map<string, Attempt>();
 
   const finish = (row: PaymentRow): void => {
     rows.put(row);
@@ -62,16 +64,56 @@ export function makePayments(parts: PaymentParts) {
     return row;
   };
 
+  const forget = (hash: PaymentHash): Attempt | undefined => {
+    const attempt = attempts.get(hash);
+    clearTimeout(attempt?.deadline);
+    clearTimeout(attempt?.retry);
+    attempts.delete(hash);
+    return attempt;
+  };
+
+  const failed = (row: PaymentRow, failureReason: string): void => {
+    forget(row.paymentHash);
+    finish({ ...row, state: 'FAILED', failureReason });
+  };
+
   /** After the caller's timeout no further attempt is made; what is out stays out. */
-  const stopRetries = (hash: PaymentHash, timeoutSecs: number): void => {
-    const timer = setTimeout(() => {
-      timers.delete(timer);
-      if (rows.find(hash)?.state !== 'IN_FLIGHT') return;
+  const timedOut = (hash: PaymentHash): void => {
+    const attempt = forget(hash);
+    const row = rows.find(hash);
+    if (attempt === undefined || row?.state !== 'IN_FLIGHT' || turns.isStopped()) return;
+    turns.run(() => {
+      if (attempt.retry === undefined) manager.abandon_payment(bytes(hash));
+      else failed(row, ROUTE_NOT_FOUND);
+    });
+  };
+
+  /** Called inside a turn, when LDK has nothing of the payment. @returns true if it will be tried again. */
+  const triesAgain = (hash: PaymentHash, reason: string): boolean => {
+    const attempt = attempts.get(hash);
+    if (attempt === undefined || reason !== ROUTE_NOT_FOUND) return false;
+    if (!mayRouteSoon(manager, attempt.invoice, parts.isDirectOnly)) return false;
+    attempt.retry = setTimeout(() => {
+      attempt.retry = undefined;
+      if (turns.isStopped()) return;
       turns.run(() => {
-        manager.abandon_payment(bytes(hash));
+        hand(attempt);
       });
-    }, timeoutSecs * 1000);
-    timers.add(timer);
+    }, RETRY_MS);
+    return true;
+  };
+
+  /** Called inside a turn. */
+  const hand = ({ invoice, limits }: Attempt): void => {
+    const { paymentHash, bolt11, amountMsat } = invoice;
+    const row = { paymentHash, bolt11, amountMsat, feeMsat: 0n, preimage: undefined, failureReason: '' };
+    const inFlight = { ...row, state: 'IN_FLIGHT' } as const;
+    const isExpired = parts.now() >= invoice.expiresAt;
+    const failure = isExpired
+      ? 'INVOICE_EXPIRED'
+      : handOver(manager, invoice, { ...limits, isDirectOnly: parts.isDirectOnly });
+    if (failure === undefined || triesAgain(paymentHash, failure)) rows.put(inFlight);
+    else failed(inFlight, failure);
   };
 
   const outcome = async (hash: PaymentHash, timeoutSecs: number, signal: AbortSignal): Promise<void> => {
@@ -95,23 +137,26 @@ export function makePayments(parts: PaymentParts) {
   };
 
   const send = (invoice: Payable, limits: PaymentLimits): void => {
-    const row = {
-      paymentHash: invoice.paymentHash,
-      bolt11: invoice.bolt11,
-      amountMsat: invoice.amountMsat,
-      feeMsat: 0n,
-      preimage: undefined,
-    };
-    turns.run(() => {
-      const failure = handOver(manager, invoice, limits, parts.isDirectOnly);
-      if (failure === undefined) rows.put({ ...row, state: 'IN_FLIGHT', failureReason: '' });
-      else finish({ ...row, state: 'FAILED', failureReason: failure });
-    });
-    stopRetries(invoice.paymentHash, limits.timeoutSecs);
+    const { paymentHash } = invoice;
+    const deadline = setTimeout(() => {
+      timedOut(paymentHash);
+    }, limits.timeoutSecs * 1000);
+    const attempt = { invoice, limits, deadline, retry: undefined };
+    attempts.set(paymentHash, attempt);
+    try {
+      turns.run(() => {
+        hand(attempt);
+      });
+    } catch (error) {
+      forget(paymentHash); // refused before anything was done
+      throw error;
+    }
   };
 
   return {
     lookup,
+    /** Newest first. */
+    list: rows.list,
     /**
      * Pays, or joins a payment of the same hash; answers with its state at the timeout at the latest.
      * @throws NodeError `invoice_expired`, `own_invoice`
@@ -131,6 +176,7 @@ export function makePayments(parts: PaymentParts) {
     /** Called inside a turn. */
     onSent: (hash: PaymentHash, preimage: Uint8Array, feeMsat: bigint | undefined): void => {
       const row = rows.find(hash);
+      forget(hash);
       if (row === undefined) log.error({ paymentHash: hash }, 'a payment without a row was sent');
       else
         finish({
@@ -144,78 +190,24 @@ export function makePayments(parts: PaymentParts) {
     /** Called inside a turn. */
     onFailed: (hash: PaymentHash, failureReason: string): void => {
       const row = rows.find(hash);
-      if (row?.state === 'IN_FLIGHT') finish({ ...row, state: 'FAILED', failureReason });
+      if (row?.state === 'IN_FLIGHT' && !triesAgain(hash, failureReason)) failed(row, failureReason);
     },
-    /** After a restart: a row whose payment LDK does not know and for which no HTLC is out has failed. */
+    /**
+     * After a restart: whoever asked for a payment is gone, so nothing new is tried. What is out stays out. A row whose
+     * payment LDK does not know and for which no HTLC is out has failed.
+     */
     resume: (): void => {
-      const known = new Set(manager.list_recent_payments().map(recentHash));
+      const known = recentHashes(manager);
       const pending = pendingHtlcs(parts);
       for (const row of rows.inFlight()) {
-        if (known.has(row.paymentHash) || pending.hashes.has(row.paymentHash) || pending.isAnyUnnamed) continue;
-        log.error({ paymentHash: row.paymentHash }, 'a payment in flight is unknown to LDK');
-        finish({ ...row, state: 'FAILED', failureReason: 'LOST_BEFORE_SENDING' });
+        if (known.has(row.paymentHash)) manager.abandon_payment(bytes(row.paymentHash));
+        else if (!pending.hashes.has(row.paymentHash) && !pending.isAnyUnnamed) failed(row, 'NEVER_SENT');
       }
     },
     stop: (): void => {
       for (const timer of timers) clearTimeout(timer);
+      for (const { invoice } of [...attempts.values()]) forget(invoice.paymentHash);
       for (const set of waiters.values()) for (const wake of set) wake();
     },
   };
-}
-
-function recentHash(payment: ldk.RecentPaymentDetails): string {
-  if (payment instanceof ldk.RecentPaymentDetails_Pending) return hex(payment.payment_id);
-  if (payment instanceof ldk.RecentPaymentDetails_Fulfilled) return hex(payment.payment_id);
-  if (payment instanceof ldk.RecentPaymentDetails_Abandoned) return hex(payment.payment_id);
-  return '';
-}
-
-/** Gives a payment to LDK. @returns why LDK refused, undefined if it is out. */
-function handOver(
-  manager: ldk.ChannelManager,
-  invoice: Payable,
-  limits: PaymentLimits,
-  isDirectOnly: boolean,
-): string | undefined {
-  const parsed = ldk.Bolt11Invoice.constructor_from_str(invoice.bolt11);
-  if (!isOk(parsed)) throw new NodeError('invalid_argument', `bolt11: ${describe(errorOf(parsed))}`);
-  const invoiceRead = unwrap(parsed, ldk.Result_Bolt11InvoiceParseOrSemanticErrorZ_OK, 'invoice');
-  const parameters = ldk.UtilMethods.constructor_payment_parameters_from_invoice(invoiceRead);
-  if (!isOk(parameters)) throw new NodeError('invalid_argument', 'bolt11: expected an amount');
-  const triple = unwrap(
-    parameters,
-    ldk.Result_C3Tuple_ThirtyTwoBytesRecipientOnionFieldsRouteParametersZNoneZ_OK,
-    'invoice',
-  );
-  const hash = triple.get_a();
-  const route = triple.get_c();
-  const isSame =
-    hex(hash) === invoice.paymentHash &&
-    hex(invoiceRead.get_payee_pub_key()) === invoice.payee &&
-    route.get_final_value_msat() === invoice.amountMsat;
-  if (!isSame) throw new NodeError('invalid_argument', 'bolt11: two readers of one invoice disagree');
-  route.set_max_total_routing_fee_msat(ldk.Option_u64Z.constructor_some(limits.maxFeeMsat));
-  const payee = route.get_payment_params();
-  payee.set_max_total_cltv_expiry_delta(limits.maxTotalCltvDelta);
-  if (isDirectOnly) payee.set_max_path_length(1);
-  route.set_payment_params(payee);
-  const retry = ldk.Retry.constructor_attempts(RETRIES);
-  const result = manager.send_payment(hash, triple.get_b(), hash, route, retry);
-  return result instanceof ldk.Result_NoneRetryableSendFailureZ_Err ? sendFailure(result.err) : undefined;
-}
-
-/** RetryableSendFailure as text; undefined if LDK has the payment already. */
-function sendFailure(failure: ldk.RetryableSendFailure): string | undefined {
-  switch (failure) {
-    case ldk.RetryableSendFailure.LDKRetryableSendFailure_PaymentExpired:
-      return 'INVOICE_EXPIRED';
-    case ldk.RetryableSendFailure.LDKRetryableSendFailure_RouteNotFound:
-      return 'ROUTE_NOT_FOUND';
-    case ldk.RetryableSendFailure.LDKRetryableSendFailure_DuplicatePayment:
-      return undefined;
-    case ldk.RetryableSendFailure.LDKRetryableSendFailure_OnionPacketSizeExceeded:
-      return 'ONION_TOO_LARGE';
-    default:
-      return `SEND_FAILURE_${String(failure satisfies never)}`;
-  }
 }

@@ -59,7 +59,8 @@ export function scriptedNode(now: () => number): ScriptedNode {
           [FIELD.features, [16, 8, 0]],
         ],
       });
-      const rest = { heldMsat: msat(0n), claimDeadlineHeight: undefined, isHtlcPending: false, cancelReason: '' };
+      const pending = { claimDeadlineHeight: undefined, isHtlcPending: false, isTimedOutOnChain: false };
+      const rest = { heldMsat: msat(0n), ...pending, cancelReason: '' };
       const expiresAt = unixSecs(now() + expirySecs);
       const { amountMsat } = request;
       made.set(paymentHash, { paymentHash, bolt11, state: 'OPEN', amountMsat, label, expiresAt, ...rest });

@@ -194,6 +194,7 @@ export const report = (state: InvoiceReport['state'], over: Partial<InvoiceRepor
   heldMsat: state === 'HELD' || state === 'SETTLED' ? PRICE : msat(0n),
   claimDeadlineHeight: state === 'HELD' ? 130 : undefined,
   isHtlcPending: state === 'HELD',
+  isTimedOutOnChain: false,
   cancelReason: state === 'CANCELED' ? 'EXPIRED' : '',
   ...over,
 });

@@ -7,12 +7,11 @@ import { NodeError } from '../errors.js';
 import type { InvoiceView } from '../invoices.js';
 import type { InvoiceRowState } from '../store/invoices.js';
 import { assertSynced, type HandlerParts } from './nodeHandlers.js';
-import { amountMsat, bytes32, hashBytes, optionalHash, parse } from './validate.js';
+import { amountMsat, bytes32, hashBytes, listLimit, optionalHash, parse } from './validate.js';
 
 const DEFAULT_CLTV_DELTA = 42;
 const MAX_EXPIRY_SECS = 604_800;
 const MAX_DESCRIPTION_BYTES = 639;
-const DEFAULT_LIST_LIMIT = 100;
 
 const SHOWN_STATE = {
   OPEN: InvoiceState.OPEN,
@@ -22,7 +21,7 @@ const SHOWN_STATE = {
   CANCELED: InvoiceState.CANCELED,
 } as const satisfies Record<InvoiceRowState, InvoiceState>;
 
-function invoiceMessage({ row, isHtlcPending }: InvoiceView): Invoice {
+function invoiceMessage({ row, isHtlcPending, isTimedOutOnChain }: InvoiceView): Invoice {
   const state = SHOWN_STATE[row.state];
   return {
     paymentHash: Buffer.from(row.paymentHash, 'hex'),
@@ -36,16 +35,28 @@ function invoiceMessage({ row, isHtlcPending }: InvoiceView): Invoice {
     cancelReason: row.cancelReason,
     expiresAtUnixSecs: BigInt(row.expiresAt),
     isHold: row.isHold,
+    isTimedOutOnChain,
   };
 }
+
+const isFinal = ({ row }: InvoiceView): boolean => row.state === 'SETTLED' || row.state === 'CANCELED';
 
 const isHex64 = (text: string): boolean => text.length === 64;
 
 function schemas(minExpirySecs: number) {
-  const expirySecs = z.number().int().min(minExpirySecs).max(MAX_EXPIRY_SECS);
+  const common = {
+    amountMsat,
+    expirySecs: z.number().int().min(minExpirySecs).max(MAX_EXPIRY_SECS),
+    minFinalCltvDelta: z
+      .number()
+      .int()
+      .refine((blocks) => blocks === 0 || (blocks >= 24 && blocks <= 144), 'expected 24..144, or 0 for 42')
+      .transform((blocks) => (blocks === 0 ? DEFAULT_CLTV_DELTA : blocks)),
+    label: z.string().max(200),
+  };
   return {
     create: z.object({
-      amountMsat,
+      ...common,
       descriptionHash: optionalHash,
       description: z
         .string()
@@ -53,25 +64,18 @@ function schemas(minExpirySecs: number) {
           (text) => Buffer.byteLength(text) <= MAX_DESCRIPTION_BYTES,
           `expected at most ${MAX_DESCRIPTION_BYTES} bytes`,
         ),
-      expirySecs,
     }),
     hold: z.object({
+      ...common,
       paymentHash: hashBytes,
-      amountMsat,
       descriptionHash: optionalHash.refine(isHex64, 'expected 32 bytes'),
-      expirySecs,
-      minFinalCltvDelta: z
-        .number()
-        .int()
-        .refine((blocks) => blocks === 0 || (blocks >= 24 && blocks <= 144), 'expected 24..144, or 0 for 42')
-        .transform((blocks) => (blocks === 0 ? DEFAULT_CLTV_DELTA : blocks)),
-      label: z.string().max(200),
     }),
     settle: z.object({ preimage: bytes32 }),
     byHash: z.object({ paymentHash: hashBytes }),
+    wait: z.object({ paymentHash: hashBytes, timeoutSecs: z.number().int().min(1).max(600) }),
     list: z.object({
       labelPrefix: z.string().max(200),
-      limit: z.number().int().max(1000),
+      limit: listLimit,
       afterPaymentHash: optionalHash,
     }),
   };
@@ -83,6 +87,7 @@ type Names =
   | 'settleInvoice'
   | 'cancelInvoice'
   | 'lookupInvoice'
+  | 'waitInvoiceSettled'
   | 'listInvoices'
   | 'subscribeInvoices';
 
@@ -103,8 +108,6 @@ export function invoiceHandlers(
       const { bolt11, paymentHash } = invoices.createOwn({
         ...rest,
         description: descriptionHash === '' ? { text: description } : { hash: descriptionHash },
-        minFinalCltvDelta: DEFAULT_CLTV_DELTA,
-        label: '',
       });
       return Promise.resolve({ bolt11, paymentHash: Buffer.from(paymentHash, 'hex') });
     },
@@ -126,9 +129,24 @@ export function invoiceHandlers(
       const view = invoices.lookup(parse(schema.byHash, request).paymentHash);
       return Promise.resolve({ invoice: invoiceMessage(view) });
     },
+    waitInvoiceSettled: async (request, context: CallContext) => {
+      const { paymentHash, timeoutSecs } = parse(schema.wait, request);
+      const final = (): Invoice | undefined => {
+        const view = invoices.lookup(paymentHash);
+        return isFinal(view) ? invoiceMessage(view) : undefined;
+      };
+      let invoice = final();
+      if (invoice !== undefined) return { invoice };
+      const signal = AbortSignal.any([context.signal, AbortSignal.timeout(timeoutSecs * 1000)]);
+      for await (const hash of node.invoiceFeed.subscribe(signal)) {
+        if (hash === paymentHash) invoice = final();
+        if (invoice !== undefined) return { invoice };
+      }
+      return { invoice: invoiceMessage(invoices.lookup(paymentHash)), isTimedOut: true };
+    },
     listInvoices: async (request) => {
       const { labelPrefix, limit, afterPaymentHash } = parse(schema.list, request);
-      const views = invoices.list(labelPrefix, limit === 0 ? DEFAULT_LIST_LIMIT : limit, afterPaymentHash);
+      const views = invoices.list(labelPrefix, limit, afterPaymentHash);
       return Promise.resolve({ invoices: views.map(invoiceMessage) });
     },
     async *subscribeInvoices(_request, context: CallContext) {

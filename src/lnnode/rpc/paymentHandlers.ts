@@ -2,14 +2,15 @@
 import type { CallContext } from 'nice-grpc-common';
 import { z } from 'zod';
 
-import { decodeInvoice } from '../../core/invoice.js';
+import { decodeInvoice, inspectInvoice } from '../../core/invoice.js';
 import { PaymentState, type LightningNodeServiceImplementation, type Payment } from '../../gen/lnnode/v1/lnnode.js';
 import type { PaymentRow, PaymentRowState } from '../store/payments.js';
 import { assertSynced, type HandlerParts } from './nodeHandlers.js';
-import { bolt11Text, hashBytes, limitMsat, parse } from './validate.js';
+import { bolt11Text, hashBytes, limitMsat, listLimit, optionalHash, parse } from './validate.js';
 
 const decodeSchema = z.object({ bolt11: bolt11Text });
 const lookupSchema = z.object({ paymentHash: hashBytes });
+const listSchema = z.object({ limit: listLimit, afterPaymentHash: optionalHash });
 const paySchema = z.object({
   bolt11: bolt11Text,
   maxFeeMsat: limitMsat,
@@ -32,13 +33,14 @@ const paymentMessage = (row: PaymentRow): Payment => ({
   failureReason: row.failureReason,
 });
 
-type Names = 'decodeInvoice' | 'payInvoice' | 'lookupPayment';
+type Names = 'decodeInvoice' | 'payInvoice' | 'lookupPayment' | 'listPayments';
 
 /** Handlers of payments. */
 export function paymentHandlers({ node }: HandlerParts): Pick<LightningNodeServiceImplementation, Names> {
   return {
     decodeInvoice: async (request) => {
-      const invoice = decodeInvoice(parse(decodeSchema, request).bolt11, node.network);
+      const reading = inspectInvoice(parse(decodeSchema, request).bolt11, node.network);
+      const { invoice } = reading;
       return Promise.resolve({
         payeeNodeId: Buffer.from(invoice.payee, 'hex'),
         paymentHash: Buffer.from(invoice.paymentHash, 'hex'),
@@ -49,6 +51,10 @@ export function paymentHandlers({ node }: HandlerParts): Pick<LightningNodeServi
         minFinalCltvDelta: invoice.minFinalCltvDelta,
         descriptionHash: Buffer.from(invoice.descriptionHash ?? '', 'hex'),
         description: invoice.description ?? '',
+        features: [...reading.features],
+        routeHints: reading.routeHints,
+        isExpired: Date.now() / 1000 >= invoice.expiresAt,
+        refusals: reading.refusals.map(({ field, description }) => `${field}: ${description}`),
       });
     },
     payInvoice: async (request, context: CallContext) => {
@@ -60,6 +66,10 @@ export function paymentHandlers({ node }: HandlerParts): Pick<LightningNodeServi
     lookupPayment: async (request) => {
       const row = node.payments.lookup(parse(lookupSchema, request).paymentHash);
       return Promise.resolve({ payment: paymentMessage(row) });
+    },
+    listPayments: async (request) => {
+      const { limit, afterPaymentHash } = parse(listSchema, request);
+      return Promise.resolve({ payments: node.payments.list(limit, afterPaymentHash).map(paymentMessage) });
     },
   };
 }

@@ -2,13 +2,7 @@
 import type { LightningNodeServiceImplementation } from '../../gen/lnnode/v1/lnnode.js';
 import { NodeError } from '../errors.js';
 
-type Names =
-  | 'disconnectPeer'
-  | 'sendCustomMessage'
-  | 'waitInvoiceSettled'
-  | 'listPayments'
-  | 'subscribePeerEvents'
-  | 'subscribeCustomMessages';
+type Names = 'disconnectPeer' | 'sendCustomMessage' | 'subscribePeerEvents' | 'subscribeCustomMessages';
 
 const refuse = (): never => {
   throw new NodeError('invalid_argument', 'not written yet');
@@ -17,8 +11,6 @@ const refuse = (): never => {
 export const pendingHandlers: Pick<LightningNodeServiceImplementation, Names> = {
   disconnectPeer: refuse,
   sendCustomMessage: refuse,
-  waitInvoiceSettled: refuse,
-  listPayments: refuse,
   subscribePeerEvents: refuse,
   subscribeCustomMessages: refuse,
 };

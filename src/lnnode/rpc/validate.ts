@@ -37,6 +37,12 @@ export const sats = z.bigint().positive().max(MAX_MONEY);
 export const optionalSats = z.bigint().nonnegative().max(MAX_MONEY);
 /** 32 bytes in internal byte order as a txid. */
 export const txidBytes = bytesOf(32).transform((value) => txid(displayHex(value)));
+/** Greatest number of items in a list; 0 means 100. */
+export const listLimit = z
+  .number()
+  .int()
+  .max(1000)
+  .transform((limit) => (limit === 0 ? 100 : limit));
 export const bolt11Text = z.string().min(1).max(4096);
 
 const snake = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);

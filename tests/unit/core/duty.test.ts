@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { isRefundAllowed } from '../../../src/core/chainDuty.js';
-import { nextDuty } from '../../../src/core/duty.js';
+import { alarmsOf, nextDuty } from '../../../src/core/duty.js';
 import type { Duty, Facts } from '../../../src/core/facts.js';
 import { apply, type PaymentStatus, type Swap } from '../../../src/core/swap.js';
 import { msat, txid } from '../../../src/core/units.js';
@@ -94,6 +94,15 @@ describe('what the node reports', () => {
     expect(dutyOf(fundedWith('SETTLED'), { invoice })).toBe('wait');
     const released = { ...fundedWith('SETTLED'), isPreimageReleased: true };
     expect(dutyOf(released, { invoice: REPORTS.SETTLED })).toBe('wait');
+  });
+  it('the preimage is kept, with an alarm, when the payment went back on the chain, and released if a reorg undoes that', () => {
+    const invoice = report('SETTLED', { isTimedOutOnChain: true });
+    expect(dutyOf(fundedWith('SETTLED'), { invoice })).toBe('wait');
+    expect(dutyOf(fundedWith('SETTLED'), { invoice: REPORTS.SETTLED })).toBe('preimage_released');
+    for (const payment of ['SETTLING', 'SETTLED'] as const) {
+      expect(alarmsOf(fundedWith(payment), factsAt({ invoice }))).toEqual([expect.stringContaining('S stays in')]);
+      expect(alarmsOf(fundedWith(payment), factsAt({ invoice: REPORTS.SETTLED }))).toEqual([]);
+    }
   });
   it('a cancel by the node itself keeps its reason', () => {
     expect(reasonOf(fundedWith('OPEN'), { invoice: report('CANCELED') })).toBe('EXPIRED');

@@ -81,6 +81,7 @@ export const anyFacts: fc.Arbitrary<Facts> = fc.record({
     report('HELD', { heldMsat: msat(PRICE - 1n) }),
     report('HELD', { claimDeadlineHeight: 105 }),
     report('SETTLED', { isHtlcPending: true }),
+    report('SETTLED', { isTimedOutOnChain: true }),
   ),
   node: fc.constantFrom(undefined, { blockHeight: 100, isSynced: true }, { blockHeight: 100, isSynced: false }),
   htlc: fc.constantFrom(...Object.values(HTLCS)),

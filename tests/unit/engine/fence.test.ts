@@ -209,6 +209,7 @@ const invoice = (hash: string): HoldInvoice => ({
   heldMsat: msat(0n),
   claimDeadlineHeight: undefined,
   isHtlcPending: false,
+  isTimedOutOnChain: false,
   label: '',
   cancelReason: '',
   expiresAt: unixSecs(1),

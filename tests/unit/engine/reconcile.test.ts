@@ -82,6 +82,7 @@ const invoiceIn = (state: HoldInvoice['state']): HoldInvoice => ({
   heldMsat: state === 'HELD' || state === 'SETTLED' ? PRICE : msat(0n),
   claimDeadlineHeight: state === 'HELD' ? 130 : undefined,
   isHtlcPending: state === 'HELD',
+  isTimedOutOnChain: false,
   label: 'label',
   cancelReason: '',
   expiresAt: unixSecs(START + 660),

@@ -465,6 +465,11 @@ export interface Invoice {
   expiresAtUnixSecs: bigint;
   /** True for CreateHoldInvoice. */
   isHold: boolean;
+  /**
+   * True if a part of a payment that was being taken went back to the payer in a block, by the timeout of its HTLC: the
+   * preimage was given for less than amount_msat. A reorg may take it back.
+   */
+  isTimedOutOnChain: boolean;
 }
 
 /** Asks for an invoice. */
@@ -549,6 +554,17 @@ export interface DecodeInvoiceResponse {
   descriptionHash: Buffer;
   /** Text; empty when the invoice has a hash instead. */
   description: string;
+  /** Feature bits that are set; even ones are required. */
+  features: number[];
+  /** How many private ways to the payee it names. */
+  routeHints: number;
+  /** True once expires_at_unix_secs has come. */
+  isExpired: boolean;
+  /**
+   * Why no payer should pay it although it can be read: no amount, no payment secret, an unknown required feature. One
+   * sentence each; PayInvoice refuses such an invoice.
+   */
+  refusals: string[];
 }
 
 /** A payment to make. */
@@ -3500,6 +3516,7 @@ function createBaseInvoice(): Invoice {
     cancelReason: "",
     expiresAtUnixSecs: 0n,
     isHold: false,
+    isTimedOutOnChain: false,
   };
 }
 
@@ -3546,6 +3563,9 @@ export const Invoice: MessageFns<Invoice> = {
     }
     if (message.isHold !== false) {
       writer.uint32(88).bool(message.isHold);
+    }
+    if (message.isTimedOutOnChain !== false) {
+      writer.uint32(96).bool(message.isTimedOutOnChain);
     }
     return writer;
   },
@@ -3651,6 +3671,14 @@ export const Invoice: MessageFns<Invoice> = {
             message.isHold = reader.bool();
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.isTimedOutOnChain = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3683,6 +3711,7 @@ export const Invoice: MessageFns<Invoice> = {
       ? BigInt(object.expiresAtUnixSecs)
       : 0n;
     message.isHold = object.isHold ?? false;
+    message.isTimedOutOnChain = object.isTimedOutOnChain ?? false;
     return message;
   },
 };
@@ -4235,6 +4264,10 @@ function createBaseDecodeInvoiceResponse(): DecodeInvoiceResponse {
     minFinalCltvDelta: 0,
     descriptionHash: Buffer.alloc(0),
     description: "",
+    features: [],
+    routeHints: 0,
+    isExpired: false,
+    refusals: [],
   };
 }
 
@@ -4275,6 +4308,22 @@ export const DecodeInvoiceResponse: MessageFns<DecodeInvoiceResponse> = {
     }
     if (message.description !== "") {
       writer.uint32(74).string(message.description);
+    }
+    if (message.features.length !== 0) {
+      writer.uint32(82).fork();
+      for (const v of message.features) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.routeHints !== 0) {
+      writer.uint32(88).uint32(message.routeHints);
+    }
+    if (message.isExpired !== false) {
+      writer.uint32(96).bool(message.isExpired);
+    }
+    for (const v of message.refusals) {
+      writer.uint32(106).string(v!);
     }
     return writer;
   },
@@ -4364,6 +4413,48 @@ export const DecodeInvoiceResponse: MessageFns<DecodeInvoiceResponse> = {
             message.description = reader.string();
             continue;
           }
+          case 10: {
+            if (tag === 80) {
+              message.features.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 82) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.features.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.routeHints = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.isExpired = reader.bool();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.refusals.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4396,6 +4487,10 @@ export const DecodeInvoiceResponse: MessageFns<DecodeInvoiceResponse> = {
     message.minFinalCltvDelta = object.minFinalCltvDelta ?? 0;
     message.descriptionHash = object.descriptionHash ?? Buffer.alloc(0);
     message.description = object.description ?? "";
+    message.features = object.features?.map((e) => e) || [];
+    message.routeHints = object.routeHints ?? 0;
+    message.isExpired = object.isExpired ?? false;
+    message.refusals = object.refusals?.map((e) => e) || [];
     return message;
   },
 };
@@ -5165,7 +5260,7 @@ export const LightningNodeServiceDefinition = {
       responseStream: true,
       options: {},
     },
-    /** Reads a BOLT 11 invoice: everything a payer must check. Errors: INVALID_ARGUMENT. */
+    /** Reads a BOLT 11 invoice of the node's network: everything a payer must check. Errors: INVALID_ARGUMENT. */
     decodeInvoice: {
       name: "DecodeInvoice",
       requestType: DecodeInvoiceRequest as typeof DecodeInvoiceRequest,
@@ -5176,7 +5271,8 @@ export const LightningNodeServiceDefinition = {
     },
     /**
      * Pays an invoice; at most once per payment hash. Answers with the state at the timeout at the latest: IN_FLIGHT is not
-     * a failure. Errors: FAILED_PRECONDITION (invoice_expired, own_invoice).
+     * a failure. While a channel that could carry the payment waits for its peer or is full, a way is looked for again
+     * until the timeout. Errors: FAILED_PRECONDITION (invoice_expired, own_invoice).
      */
     payInvoice: {
       name: "PayInvoice",
@@ -5359,14 +5455,15 @@ export interface LightningNodeServiceImplementation<CallContextExt = {}> {
     request: SubscribeInvoicesRequest,
     context: CallContext & CallContextExt,
   ): ServerStreamingMethodResult<DeepPartial<SubscribeInvoicesResponse>>;
-  /** Reads a BOLT 11 invoice: everything a payer must check. Errors: INVALID_ARGUMENT. */
+  /** Reads a BOLT 11 invoice of the node's network: everything a payer must check. Errors: INVALID_ARGUMENT. */
   decodeInvoice(
     request: DecodeInvoiceRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<DecodeInvoiceResponse>>;
   /**
    * Pays an invoice; at most once per payment hash. Answers with the state at the timeout at the latest: IN_FLIGHT is not
-   * a failure. Errors: FAILED_PRECONDITION (invoice_expired, own_invoice).
+   * a failure. While a channel that could carry the payment waits for its peer or is full, a way is looked for again
+   * until the timeout. Errors: FAILED_PRECONDITION (invoice_expired, own_invoice).
    */
   payInvoice(
     request: PayInvoiceRequest,
@@ -5536,14 +5633,15 @@ export interface LightningNodeServiceClient<CallOptionsExt = {}> {
     request: DeepPartial<SubscribeInvoicesRequest>,
     options?: CallOptions & CallOptionsExt,
   ): AsyncIterable<SubscribeInvoicesResponse>;
-  /** Reads a BOLT 11 invoice: everything a payer must check. Errors: INVALID_ARGUMENT. */
+  /** Reads a BOLT 11 invoice of the node's network: everything a payer must check. Errors: INVALID_ARGUMENT. */
   decodeInvoice(
     request: DeepPartial<DecodeInvoiceRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<DecodeInvoiceResponse>;
   /**
    * Pays an invoice; at most once per payment hash. Answers with the state at the timeout at the latest: IN_FLIGHT is not
-   * a failure. Errors: FAILED_PRECONDITION (invoice_expired, own_invoice).
+   * a failure. While a channel that could carry the payment waits for its peer or is full, a way is looked for again
+   * until the timeout. Errors: FAILED_PRECONDITION (invoice_expired, own_invoice).
    */
   payInvoice(
     request: DeepPartial<PayInvoiceRequest>,
