@@ -187,6 +187,8 @@ export function makeServices(options: NodeOptions, base: Base, parts: Ldk): Serv
       destination: () => wallet.nextKey().script,
       feePerKw: () => fees.perKw(SWEEP_TARGET),
       broadcast: base.broadcast,
+      replaced: wallet.replaced,
+      tipHeight,
       log,
     }),
     transport,

@@ -141,6 +141,7 @@ export function makeWallet(rows: WalletRows, seed: Uint8Array, network: Network)
     },
     sent: chain.sent,
     giveUp: chain.giveUp,
+    replaced: chain.replaced,
     rawTransaction: rows.rawTransaction,
     reservedOnly: rows.reservedOnly,
     unconfirmed: rows.unconfirmed,

@@ -3,8 +3,9 @@ import { Transaction } from 'bitcoinjs-lib';
 import { Status } from 'nice-grpc';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { displayHex, txid } from '../../src/core/units.js';
+import { displayHex, hex, txid } from '../../src/core/units.js';
 import { ChannelState, type Channel } from '../../src/gen/lnnode/v1/lnnode.js';
+import { BitcoinRpcError, RPC_CODES } from '../../src/sandbox/bitcoin/rpcError.js';
 import { eventually } from '../support/eventually.js';
 import { startLightningWorld, type LightningWorld, type Peer } from '../support/lightningWorld.js';
 
@@ -128,6 +129,66 @@ describe('a channel', () => {
     expect(after.sweepingSats).toBe(0n);
     expect(after.unconfirmedSats).toBe(0n);
   });
+});
+
+describe('a sweep that pays too little', () => {
+  const HIGH_RATE = 20_000n;
+
+  it('is replaced by a better paid one once the estimate has risen', { timeout: 120_000 }, async () => {
+    const { channelId } = await newChannel();
+    const before = await balanceOf(opener);
+    await opener.client.closeChannel({ channelId });
+    await mempoolHas(1);
+    await world.mine(5);
+    // a full mempool, as far as sweeps know
+    const submit = world.chain.submit.bind(world.chain);
+    const refused: Buffer[] = [];
+    world.chain.submit = (raw) => {
+      refused.push(Buffer.from(raw));
+      throw new BitcoinRpcError(RPC_CODES.rejected, 'mempool min fee not met');
+    };
+    await world.mine(1);
+    await eventually('both sweeps', () => refused.length >= 2);
+    await world.mine(7);
+    world.chain.submit = submit;
+    process.env['LNNODED_FEES__FLOOR_SAT_PER_KVB'] = String(HIGH_RATE);
+    await world.restart('opener', 'SIGKILL');
+    delete process.env['LNNODED_FEES__FLOOR_SAT_PER_KVB'];
+    await world.mine(1);
+    const isReplacement = (tx: Transaction | undefined): boolean =>
+      feeOf(tx) * 1000n > (BigInt(tx?.virtualSize() ?? 0) * HIGH_RATE * 98n) / 100n;
+    const found = await eventually('the replacement', () =>
+      world.chain
+        .mempoolTxids()
+        .map((id) => world.chain.transaction(id))
+        .find(isReplacement),
+    );
+    const old = refused.map((raw) => Transaction.fromBuffer(raw)).find((tx) => inputOf(tx) === inputOf(found));
+    expect(found.outs.map(({ script }) => hex(script))).toEqual(old?.outs.map(({ script }) => hex(script)));
+    expect(feeOf(found)).toBeGreaterThan(feeOf(old) + BigInt(found.virtualSize()));
+    const onItsWay = await balanceOf(opener);
+    expect(onItsWay.unconfirmedSats).toBe(found.outs[0]?.value);
+    await world.mine(1);
+    await isGone(opener);
+    const after = await balanceOf(opener);
+    expect(after).toMatchObject({ unconfirmedSats: 0n, sweepingSats: 0n });
+    expect(after.confirmedSats).toBe(before.confirmedSats + onItsWay.unconfirmedSats);
+    await world.restart('opener', 'SIGTERM');
+    await world.restart('acceptor', 'SIGTERM');
+    await world.mine(1);
+  });
+
+  const inputOf = (tx: Transaction | undefined): string =>
+    hex(tx?.ins[0]?.hash ?? Buffer.alloc(0)) + String(tx?.ins[0]?.index);
+  const feeOf = (tx: Transaction | undefined): bigint => {
+    const brought = (tx?.ins ?? []).map(
+      ({ hash, index }) => world.chain.transaction(txid(displayHex(hash)))?.outs[index]?.value ?? 0n,
+    );
+    return (tx?.outs ?? []).reduce(
+      (sum, { value }) => sum - value,
+      brought.reduce((sum, value) => sum + value, 0n),
+    );
+  };
 });
 
 describe('a payment to an address', () => {

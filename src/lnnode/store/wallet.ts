@@ -205,6 +205,14 @@ function spendableStatements(db: Database) {
   const waiting = db.prepare<[], Spendable>(
     'SELECT * FROM spendable_outputs WHERE sweep_txid IS NULL AND spent_height IS NULL ORDER BY rowid',
   );
+  const sweptBy = db.prepare<[string], Spendable>(
+    'SELECT * FROM spendable_outputs WHERE sweep_txid = ? AND spent_height IS NULL ORDER BY rowid',
+  );
+  const putSweep = db.prepare<[string, number]>('INSERT OR IGNORE INTO sweeps (txid, sent_height) VALUES (?, ?)');
+  const stuck = db.prepare<[number], { sweep_txid: string }>(
+    `SELECT DISTINCT sweep_txid FROM spendable_outputs JOIN sweeps ON sweeps.txid = sweep_txid
+     WHERE spent_height IS NULL AND sent_height <= ?`,
+  );
   const unspent = db.prepare<[string], { count: bigint }>(
     'SELECT count(*) AS count FROM spendable_outputs WHERE channel_id = ? AND spent_height IS NULL',
   );
@@ -224,6 +232,12 @@ function spendableStatements(db: Database) {
     unswept: (): SpendableRow[] => waiting.all().map(spendable),
     /** How many outputs of a closed channel are not in the wallet yet. */
     unspentSpendable: (channelId: string): number => Number(unspent.get(channelId)?.count ?? 0n),
+    sweptBy: (id: string): SpendableRow[] => sweptBy.all(id).map(spendable),
+    putSweep: (id: string, height: number): void => {
+      putSweep.run(id, height);
+    },
+    /** Sweeps in no block that were sent at a height or below. */
+    stuckSweeps: (sentHeight: number): string[] => stuck.all(sentHeight).map((row) => row.sweep_txid),
     swept: (row: SpendableRow, by: string): void => {
       sweep.run(by, row.txid, row.vout);
     },
