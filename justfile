@@ -67,6 +67,10 @@ demo:
 crash-matrix: build
     vitest run -c tests/crash/vitest.config.ts
 
+# 500 payments over three Lightning nodes that are killed at random moments: minutes; the last line tells how it went
+ln-soak: build
+    vitest run -c tests/soak/vitest.config.ts
+
 # figures as ratios against a baseline of the same run
 bench: build
     vitest bench --run -c tests/vitest.config.ts

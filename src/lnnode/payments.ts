@@ -187,6 +187,14 @@ export function makePayments(parts: PaymentParts) {
           failureReason: '',
         });
     },
+    /**
+     * The peer let the HTLC go. LDK tells no fee with the success of a payment whose attempts were stopped, so it is
+     * taken from the path. Called inside a turn.
+     */
+    onPathDone: (hash: PaymentHash, feeMsat: bigint): void => {
+      const row = rows.find(hash);
+      if (row?.state === 'SUCCEEDED' && row.feeMsat === 0n) rows.put({ ...row, feeMsat });
+    },
     /** Called inside a turn. */
     onFailed: (hash: PaymentHash, failureReason: string): void => {
       const row = rows.find(hash);

@@ -52,6 +52,8 @@ export function handleEvent(event: ldk.Event, parts: EventParts): void {
       event.payment_preimage,
       some(event.fee_paid_msat, ldk.Option_u64Z_Some),
     );
+  } else if (event instanceof ldk.Event_PaymentPathSuccessful) {
+    payments.onPathDone(hashOf(event.payment_id), event.path.fee_msat());
   } else if (event instanceof ldk.Event_PaymentFailed) {
     payments.onFailed(hashOf(event.payment_id), failureText(some(event.reason, ldk.Option_PaymentFailureReasonZ_Some)));
   } else if (event instanceof ldk.Event_FundingGenerationReady) {
