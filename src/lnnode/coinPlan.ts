@@ -3,7 +3,7 @@ import type { SatPerKvb } from '../core/units.js';
 import { NodeError } from './errors.js';
 
 /** Smaller outputs are not relayed. */
-export const DUST_SAT = 546n;
+const DUST_SAT = 546n;
 /** Virtual bytes, upper bounds: version, locktime and counts; an output without its script; one P2WPKH input; change. */
 const BASE_VSIZE = 11n;
 const OUTPUT_VSIZE = 9n;
@@ -38,7 +38,7 @@ export const vsizeFor = (inputs: number, scriptLength: number): bigint =>
   BASE_VSIZE + OUTPUT_VSIZE + BigInt(scriptLength) + CHANGE_VSIZE + INPUT_VSIZE * BigInt(inputs);
 
 /** Satoshi for a size, rounded up. */
-export const feeAt = (feeRate: bigint, vsize: bigint): bigint => (vsize * feeRate + 999n) / 1000n;
+const feeAt = (feeRate: bigint, vsize: bigint): bigint => (vsize * feeRate + 999n) / 1000n;
 
 const total = (coins: readonly Valued[]): bigint => coins.reduce((sum, { valueSat }) => sum + valueSat, 0n);
 

@@ -5,8 +5,6 @@ import { displayHex, outpoint, outpointKey, txid, type Outpoint, type Txid } fro
 import type { WalletRows } from './store/wallet.js';
 import type { WalletKeys } from './walletKeys.js';
 
-export type WalletChain = ReturnType<typeof makeWalletChain>;
-
 type Input = { readonly hash: Uint8Array; readonly index: number };
 
 export const outpointOf = (input: Input): Outpoint => outpoint(displayHex(input.hash), input.index);

@@ -108,7 +108,7 @@ function sumOf(mustSpend: readonly ldk.Input[], mustPay: readonly ldk.TxOut[]): 
 }
 
 /** Takes coins in their order until they pay for the whole; undefined if all of them do not. */
-export function chooseCoins(
+function chooseCoins(
   { weight, broughtSat, ratePerKw }: Omit<Wanted, 'claimId'>,
   coins: readonly CoinRow[],
 ): Chosen | undefined {

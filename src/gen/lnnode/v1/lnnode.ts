@@ -5148,7 +5148,8 @@ export const LightningNodeServiceDefinition = {
       options: {},
     },
     /**
-     * Pays on chain. The same idempotency_key with the same fields answers with the same transaction.
+     * Pays on chain. The same idempotency_key with the same fields answers with the same transaction, or with the one that
+     * stands for it since BumpTransaction.
      * Errors: FAILED_PRECONDITION (insufficient_funds: coins kept back for anchor channels count as missing);
      * ALREADY_EXISTS (idempotency_key_reused).
      */
@@ -5161,7 +5162,8 @@ export const LightningNodeServiceDefinition = {
       options: {},
     },
     /**
-     * Replaces an unconfirmed payment of SendToAddress by one with a higher fee rate (BIP 125).
+     * Replaces an unconfirmed payment of SendToAddress by one with a higher fee rate (BIP 125). Either may confirm; repeating
+     * the call is safe.
      * Errors: NOT_FOUND (transaction_not_found); FAILED_PRECONDITION (transaction_confirmed, fee_rate_too_low,
      * insufficient_funds).
      */
@@ -5383,7 +5385,8 @@ export interface LightningNodeServiceImplementation<CallContextExt = {}> {
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<WalletBalanceResponse>>;
   /**
-   * Pays on chain. The same idempotency_key with the same fields answers with the same transaction.
+   * Pays on chain. The same idempotency_key with the same fields answers with the same transaction, or with the one that
+   * stands for it since BumpTransaction.
    * Errors: FAILED_PRECONDITION (insufficient_funds: coins kept back for anchor channels count as missing);
    * ALREADY_EXISTS (idempotency_key_reused).
    */
@@ -5392,7 +5395,8 @@ export interface LightningNodeServiceImplementation<CallContextExt = {}> {
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<SendToAddressResponse>>;
   /**
-   * Replaces an unconfirmed payment of SendToAddress by one with a higher fee rate (BIP 125).
+   * Replaces an unconfirmed payment of SendToAddress by one with a higher fee rate (BIP 125). Either may confirm; repeating
+   * the call is safe.
    * Errors: NOT_FOUND (transaction_not_found); FAILED_PRECONDITION (transaction_confirmed, fee_rate_too_low,
    * insufficient_funds).
    */
@@ -5561,7 +5565,8 @@ export interface LightningNodeServiceClient<CallOptionsExt = {}> {
     options?: CallOptions & CallOptionsExt,
   ): Promise<WalletBalanceResponse>;
   /**
-   * Pays on chain. The same idempotency_key with the same fields answers with the same transaction.
+   * Pays on chain. The same idempotency_key with the same fields answers with the same transaction, or with the one that
+   * stands for it since BumpTransaction.
    * Errors: FAILED_PRECONDITION (insufficient_funds: coins kept back for anchor channels count as missing);
    * ALREADY_EXISTS (idempotency_key_reused).
    */
@@ -5570,7 +5575,8 @@ export interface LightningNodeServiceClient<CallOptionsExt = {}> {
     options?: CallOptions & CallOptionsExt,
   ): Promise<SendToAddressResponse>;
   /**
-   * Replaces an unconfirmed payment of SendToAddress by one with a higher fee rate (BIP 125).
+   * Replaces an unconfirmed payment of SendToAddress by one with a higher fee rate (BIP 125). Either may confirm; repeating
+   * the call is safe.
    * Errors: NOT_FOUND (transaction_not_found); FAILED_PRECONDITION (transaction_confirmed, fee_rate_too_low,
    * insufficient_funds).
    */
