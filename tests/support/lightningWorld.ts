@@ -63,8 +63,8 @@ const idOf = (peer: Peer): Buffer => Buffer.from(peer.process.ready.node_id, 'he
 type WorldOptions = {
   /** Chain source of a node, made once the chain is served; a full node or, if the environment says so, Esplora. */
   readonly esplora?: ((name: string, server: RegtestServer) => Promise<string | undefined>) | undefined;
-  /** More lines of configuration. */
-  readonly more?: string | undefined;
+  /** More lines of configuration of a node. */
+  readonly more?: ((name: string) => string | undefined) | undefined;
 };
 
 /** Suites that run on both chain sources name the other one here. */
@@ -138,12 +138,26 @@ export async function startLightningWorld(
       });
     }
   };
-  await Promise.all(
-    names.map(async (name) => {
-      const options = { dir: join(dir, name), bitcoind, esplora: await esplora(name, server), more };
-      await start(name, new LnnodedProcess(options));
-    }),
-  );
+  const started: LnnodedProcess[] = [];
+  const close = async (): Promise<void> => {
+    for (const closer of closers.values()) closer();
+    await Promise.all(started.map((process) => process.stop('SIGKILL')));
+    await server.close();
+    rmSync(dir, { recursive: true, force: true });
+  };
+  try {
+    await Promise.all(
+      names.map(async (name) => {
+        const options = { dir: join(dir, name), bitcoind, esplora: await esplora(name, server), more: more?.(name) };
+        const process = new LnnodedProcess(options);
+        started.push(process);
+        await start(name, process);
+      }),
+    );
+  } catch (error) {
+    await close();
+    throw error;
+  }
   return {
     chain,
     peer,
@@ -175,12 +189,7 @@ export async function startLightningWorld(
       await halt(name, signal);
       await resume(name);
     },
-    close: async () => {
-      for (const close of closers.values()) close();
-      await Promise.all([...peers.values()].map(({ process }) => process.stop('SIGKILL')));
-      await server.close();
-      rmSync(dir, { recursive: true, force: true });
-    },
+    close,
   };
 }
 

@@ -12,7 +12,7 @@ import { z } from 'zod';
 import { LightningNodeServiceDefinition } from '../../src/gen/lnnode/v1/lnnode.js';
 
 const PROGRAM = fileURLToPath(new URL('../../dist/lnnode/main.js', import.meta.url));
-const READY_MS = 20_000;
+const READY_MS = 60_000;
 
 const readySchema = z.object({ ready: z.literal(true), grpc: z.string(), p2p: z.string(), node_id: z.string() });
 
