@@ -47,6 +47,7 @@ const nodeConfig = z.strictObject({
       .string()
       .refine((text) => Buffer.byteLength(text) <= 32, 'at most 32 bytes')
       .default('lnnoded'),
+    heap_limit_mib: wholeNumber(64, 1800).default(1430),
   }),
   grpc: grpcSection,
   bitcoind: z

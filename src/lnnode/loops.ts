@@ -5,8 +5,10 @@ import { errorChain } from '../errors.js';
 import type { ConfirmListener } from './chain/confirmFollower.js';
 import type { ChainListener } from './chain/follower.js';
 import type { Ldk } from './ldk/assembly.js';
+import { archiveMonitors } from './ldk/archive.js';
 import { heapBytes } from './ldk/wasm.js';
 import type { Base, NodeOptions, Services } from './parts.js';
+import { ldkRows } from './store/ldkRows.js';
 
 // A tick says "a while has passed" to LDK, which disconnects a peer that owes an answer for two of them: never in a burst.
 const PEER_TICK_MS = 10_000;
@@ -14,8 +16,8 @@ const REBROADCAST_MS = 30_000;
 const MANAGER_TICK_MS = 60_000;
 const EXPIRY_MS = 500;
 const FEE_REFRESH_MS = 60_000;
-/** LDK's glue breaks at 2 GiB; a restart takes a second and is safe between any two turns. */
-const MAX_HEAP_BYTES = 1_500_000_000;
+const HEAP_LOOK_MS = 5_000;
+const ARCHIVE_MS = 3_600_000;
 
 /** Follows the chain until it is told to stop. */
 export async function followChain(
@@ -66,8 +68,11 @@ export function startTimers(options: NodeOptions, base: Base, parts: Ldk, servic
       });
     }),
     setInterval(services.invoices.expireDue, EXPIRY_MS),
+    every(ARCHIVE_MS, () => {
+      archiveMonitors(parts.chainMonitor, ldkRows(options.db));
+    }),
     setInterval(() => {
-      if (heapBytes() > MAX_HEAP_BYTES) options.onHeapFull();
-    }, MANAGER_TICK_MS),
+      if (heapBytes() > options.heapLimitBytes) options.onHeapFull();
+    }, HEAP_LOOK_MS),
   ];
 }

@@ -117,7 +117,9 @@ async function run(config: LnnodedConfig, log: Logger): Promise<number> {
     feeLimits: { floor: config.fees.floor_sat_per_kvb, ceiling: config.fees.ceiling_sat_per_kvb },
     p2pListen: settings.p2p_listen,
     log,
+    heapLimitBytes: settings.heap_limit_mib * 2 ** 20,
     onHeapFull: () => {
+      if (stopping.signal.aborted) return;
       log.warn('memory of LDK is nearly used up: planned restart');
       exitCode = EXIT_HEAP;
       stopping.abort();

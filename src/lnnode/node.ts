@@ -10,6 +10,7 @@ import type { Network } from './chain/headers.js';
 import { makeConfirmListener } from './confirmEngine.js';
 import { makeListener, useEngine } from './engine.js';
 import type { Feed } from './feed.js';
+import { archiveMonitors } from './ldk/archive.js';
 import { assembleLdk, type Ldk } from './ldk/assembly.js';
 import type { Turns } from './ldk/turn.js';
 import { loadLdk } from './ldk/wasm.js';
@@ -126,6 +127,9 @@ export async function startNode(options: NodeOptions): Promise<LnNode> {
   await insist('first sync', options, async () => {
     await follower.round(listener);
     if (!follower.isSynced()) throw new Error('the full node is behind our own chain');
+  });
+  turns.run(() => {
+    archiveMonitors(parts.chainMonitor, ldkRows(options.db));
   });
   await fees.refresh(source).catch(() => undefined);
   const p2pPort = await services.transport.listen(options.p2pListen.host, options.p2pListen.port);

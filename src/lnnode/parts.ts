@@ -59,7 +59,9 @@ export type NodeOptions = {
   readonly pollIntervalMs: number;
   readonly p2pListen: { readonly host: string; readonly port: number };
   readonly log: Logger;
-  /** The WebAssembly memory is nearly full: stop and start again. */
+  /** LDK's glue breaks at 2 GiB of WebAssembly memory; a restart takes a second and is safe between any two turns. */
+  readonly heapLimitBytes: number;
+  /** The WebAssembly memory is above the limit: stop and start again. */
   readonly onHeapFull: () => void;
   /** Ends the start too. */
   readonly signal: AbortSignal;

@@ -15,6 +15,10 @@ export function ldkRows(db: Database) {
   const list = db.prepare<[string, string], { key: string }>(
     'SELECT key FROM ldk WHERE primary_namespace = ? AND secondary_namespace = ?',
   );
+  const removeOrphans = db.prepare(
+    `DELETE FROM ldk WHERE primary_namespace = 'monitor_updates' AND secondary_namespace NOT IN
+       (SELECT key FROM ldk WHERE primary_namespace = 'monitors')`,
+  );
   return {
     get: (...key: Key): Uint8Array | undefined => get.get(...key)?.value,
     put: (key: Key, value: Uint8Array): void => {
@@ -22,6 +26,10 @@ export function ldkRows(db: Database) {
     },
     remove: (...key: Key): void => {
       remove.run(...key);
+    },
+    /** Updates of monitors that are archived. */
+    removeOrphanedUpdates: (): void => {
+      removeOrphans.run();
     },
     list: (primary: string, secondary: string): string[] => list.all(primary, secondary).map((row) => row.key),
   };
