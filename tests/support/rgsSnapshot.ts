@@ -3,6 +3,9 @@ import { reversedBytes } from '../../src/core/units.js';
 
 const REGTEST_GENESIS = '0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206';
 
+/** LDK ignores an update with more than there are bitcoins. */
+const MAX_HTLC_MSAT = 900_000_000n;
+
 type SnapshotChannel = {
   readonly scid: bigint;
   /** 33-byte keys, hex. */
@@ -57,7 +60,7 @@ export function rgsSnapshot({ madeAt, channels, genesis = REGTEST_GENESIS }: Sna
   parts.push(u32(sorted.length * 2));
   if (first === undefined) return Buffer.concat(parts);
   // defaults of CLTV delta, least HTLC, base fee, proportional fee and greatest HTLC
-  parts.push(u16(first.cltvDelta), u64(1n), u32(first.feeBaseMsat), u32(0), u64(0xffff_ffff_ffff_ffffn));
+  parts.push(u16(first.cltvDelta), u64(1n), u32(first.feeBaseMsat), u32(0), u64(MAX_HTLC_MSAT));
   last = 0n;
   for (const { scid, feeBaseMsat, cltvDelta } of sorted) {
     for (const direction of [0, 1]) {

@@ -14,6 +14,7 @@ const MAX_AHEAD_SECS = 3600;
 /** "LDK", then the version. */
 const PREFIX = Buffer.from([76, 68, 75, 1]);
 const HEAD_BYTES = PREFIX.length + 32 + 4;
+const KEY_BYTES = 33;
 /** A snapshot of the whole network has under 4 MiB. */
 export const MAX_SNAPSHOT_BYTES = 32 * 1024 * 1024;
 
@@ -44,5 +45,15 @@ export function snapshotTime(bytes: Uint8Array, network: Network, now: number): 
   if (madeAt < now - MAX_AGE_SECS) {
     throw new Error(`gossip: made at ${madeAt}, more than ${MAX_AGE_SECS / DAY_SECS} days before now, ${now}`);
   }
+  if (channelCount(bytes) === 0) throw new Error('gossip: a snapshot without channels');
   return madeAt;
+}
+
+/** The number of channels that a snapshot says it has; it stands behind the list of node keys. */
+function channelCount(bytes: Uint8Array): number {
+  const all = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (all.length < HEAD_BYTES + 4) throw new Error('gossip: the snapshot is cut short');
+  const at = HEAD_BYTES + 4 + all.readUInt32BE(HEAD_BYTES) * KEY_BYTES;
+  if (all.length < at + 4) throw new Error('gossip: the snapshot is cut short');
+  return all.readUInt32BE(at);
 }

@@ -19,6 +19,8 @@ describe('the head of a gossip snapshot', () => {
     ['of another chain', rgsSnapshot({ madeAt: NOW, channels, genesis: '00'.repeat(32) }), 'another chain'],
     ['of another version', Buffer.concat([Buffer.from([76, 68, 75, 2]), made(NOW).subarray(4)]), 'version 1'],
     ['cut short', made(NOW).subarray(0, 39), 'other bytes'],
+    ['cut in its keys', made(NOW).subarray(0, 80), 'cut short'],
+    ['without channels', rgsSnapshot({ madeAt: NOW, channels: [] }), 'without channels'],
     ['that is empty', Buffer.alloc(0), 'other bytes'],
     ['that is a page', Buffer.from('<html>'.repeat(20)), 'other bytes'],
     ['that is far too large', Buffer.alloc(33 * 1024 * 1024), 'too many'],
