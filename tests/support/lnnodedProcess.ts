@@ -1,7 +1,7 @@
 /** lnnoded as a child process, from dist, with its own folder. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +12,8 @@ import { z } from 'zod';
 import { LightningNodeServiceDefinition } from '../../src/gen/lnnode/v1/lnnode.js';
 
 const PROGRAM = fileURLToPath(new URL('../../dist/lnnode/main.js', import.meta.url));
-const READY_MS = 60_000;
+/** Also enough for weeks of blocks. */
+const READY_MS = 120_000;
 
 const readySchema = z.object({ ready: z.literal(true), grpc: z.string(), p2p: z.string(), node_id: z.string() });
 
@@ -42,6 +43,9 @@ password_file = ${JSON.stringify(join(dir, 'password'))}`;
 /** One node over several lives. */
 export class LnnodedProcess {
   readonly tokenFile: string;
+  readonly dataDir: string;
+  /** What the process wrote to stderr, over all its lives. */
+  readonly logFile: string;
   readonly #config: string;
   readonly #env: Readonly<Record<string, string>>;
   #child: ChildProcess | undefined;
@@ -52,6 +56,8 @@ export class LnnodedProcess {
     const { dir, bitcoind } = options;
     mkdirSync(dir, { recursive: true });
     this.tokenFile = join(dir, 'token');
+    this.dataDir = join(dir, 'data');
+    this.logFile = join(dir, 'lnnoded.log');
     this.#config = join(dir, 'lnnoded.toml');
     this.#env = options.env ?? {};
     this.#p2pPort = options.p2pPort ?? 0;
@@ -60,7 +66,7 @@ export class LnnodedProcess {
       this.#config,
       `[node]
 network = "regtest"
-data_dir = ${JSON.stringify(join(dir, 'data'))}
+data_dir = ${JSON.stringify(this.dataDir)}
 [grpc]
 token_file = ${JSON.stringify(this.tokenFile)}
 ${chainSection(options)}
@@ -81,14 +87,22 @@ ${options.more ?? ''}
     return this.#ready;
   }
 
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
   /** Starts and waits for the ready line. The port for peers stays the same over restarts. */
   async start(): Promise<Ready> {
     const env = { ...process.env, ...this.#env, LNNODED_NODE__P2P_LISTEN: `127.0.0.1:${this.#p2pPort}` };
     const child = spawn(process.execPath, [PROGRAM, '--config', this.#config], {
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['ignore', 'pipe', 'pipe'],
       env,
     });
     this.#child = child;
+    child.stderr.on('data', (text: Buffer) => {
+      appendFileSync(this.logFile, text);
+      process.stderr.write(text);
+    });
     const line = new Promise<string>((resolve, reject) => {
       createInterface({ input: child.stdout }).once('line', resolve);
       child.once('exit', (code) => {
