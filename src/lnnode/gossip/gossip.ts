@@ -91,14 +91,20 @@ export function makeGossip({ source, rows, graph, logger, turns, network, refres
     }
   };
 
+  const refreshSoon = (): void => {
+    refresh().catch((error: unknown) => {
+      log.error({ why: errorChain(error) }, 'gossip');
+    });
+  };
+
   return {
     /** Unix seconds of the snapshot in use; 0 without one. */
     madeAt: (): number => madeAt,
     /** Loads the stored snapshot, asks for a new one, and asks again from time to time. */
     start: (): void => {
       loadStored();
-      void refresh();
-      timer = setInterval(() => void refresh(), refreshMs);
+      refreshSoon();
+      timer = setInterval(refreshSoon, refreshMs);
     },
     stop: (): void => {
       isStopped = true;
