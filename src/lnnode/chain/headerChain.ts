@@ -30,8 +30,6 @@ export type Planned = { readonly header: Header; readonly height: number };
 /** The way from our tip to the server's: down `gone` (the tip first), up `branch`. Both are empty at the same tip. */
 export type ChainStep = { readonly gone: readonly StoredHeader[]; readonly branch: readonly Planned[] };
 
-export type HeaderChain = ReturnType<typeof makeHeaderChain>;
-
 /** Reads the stored chain; changes nothing. */
 export function makeHeaderChain({ source, headers, network }: HeaderChainParts) {
   const tip = (): StoredHeader => {

@@ -17,8 +17,6 @@ export type WalletInterests = Interests & {
 /** A transaction, who wants it, and the questions that it answers. */
 export type Finding = { readonly proven: ProvenTx; readonly isForLdk: boolean; readonly questions: readonly string[] };
 
-export type Scanner = ReturnType<typeof makeScanner>;
-
 const NOTHING: WalletInterests = { txids: [], outputs: [], scriptHashes: [] };
 
 /** Remembers what was delivered, per question and block, so that each answer is given once. */
