@@ -51,11 +51,19 @@ async function pay(): Promise<void> {
   expect(await paying).toMatchObject({ state: 'SUCCEEDED' });
 }
 
-it('the monitor of a channel that was closed weeks ago is archived with all its updates, and the node goes on', async () => {
+it('a node that closed a channel by force starts again, at once and later', async () => {
   await pay();
   const { client } = world.peer('payee');
   const [channel] = (await client.listChannels({})).channels;
   await client.closeChannel({ channelId: channel?.channelId ?? Buffer.alloc(0), isForced: true });
+  for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
+    await world.restart('payee', signal);
+    expect((await world.peer('payee').client.listChannels({})).channels).toMatchObject([{ isUsable: false }]);
+  }
+});
+
+it('the monitor of a channel that was closed weeks ago is archived with all its updates, and the node goes on', async () => {
+  const { client } = world.peer('payee');
   await world.halt('payer', 'SIGTERM');
   await eventually('the coins are back', async () => {
     await world.mine(6);

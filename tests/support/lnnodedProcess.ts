@@ -101,7 +101,7 @@ ${options.more ?? ''}
     this.#child = child;
     child.stderr.on('data', (text: Buffer) => {
       appendFileSync(this.logFile, text);
-      process.stderr.write(text);
+      if (this.#env['LNNODED_LOG__LEVEL'] === undefined) process.stderr.write(text); // errors only
     });
     const line = new Promise<string>((resolve, reject) => {
       createInterface({ input: child.stdout }).once('line', resolve);

@@ -10,8 +10,8 @@ import type { FeeRates } from '../chain/fees.js';
 import type { Network } from '../chain/headers.js';
 import type { Watch } from '../chain/watch.js';
 import type { LdkRows } from '../store/ldkRows.js';
+import { makeCustomMessages, type CustomMessageParts } from './customMessages.js';
 import { makeKvStore, makePersister, readMonitors } from './persister.js';
-import { makePresence, type Presence } from './presence.js';
 import { assertOk, dispose, unwrap } from './result.js';
 import type { Turns } from './turn.js';
 import { userConfig, type ChannelPolicy } from './userConfig.js';
@@ -36,7 +36,7 @@ export type LdkOptions = {
   /** Tip of the stored chain. */
   readonly tip: { readonly hash: string; readonly height: number };
   readonly broadcast: (raw: Uint8Array) => void;
-  readonly peerChanged: (nodeId: string, isConnected: boolean) => void;
+  readonly messages: CustomMessageParts;
   /** Brings a monitor to the tip; called before LDK watches it. */
   readonly catchUp: (monitor: ldk.ChannelMonitor, tools: MonitorTools) => Promise<void>;
   /** Hears what LDK wants to know of the chain; undefined if it gets whole blocks. */
@@ -58,7 +58,6 @@ export type Ldk = {
   readonly peers: ldk.PeerManager;
   /** The network's channels as far as gossip told them. */
   readonly graph: ldk.NetworkGraph;
-  readonly presence: Presence;
   readonly tools: MonitorTools;
   readonly signers: ldk.SignerProvider;
   readonly storeManager: (manager: Uint8Array) => void;
@@ -175,7 +174,8 @@ export async function assembleLdk(options: LdkOptions): Promise<Ldk> {
       entropy, signer, signers, config, parameters, nowSecs,
     );
   } else {
-    const { monitors, keep: monitorParts } = readMonitors(mup);
+    // In a turn, because the update of a forced close is applied again, and broadcasts.
+    const { monitors, keep: monitorParts } = turns.run(() => readMonitors(mup));
     // prettier-ignore
     const pair = turns.run(() => unwrap(
       ldk.UtilMethods.constructor_C2Tuple_ThirtyTwoBytesChannelManagerZ_read(
@@ -191,12 +191,12 @@ export async function assembleLdk(options: LdkOptions): Promise<Ldk> {
     watchAll(chainMonitor, mup, monitors, turns);
   }
   assertSameTip(manager, tip);
-  const presence = makePresence(options.peerChanged);
+  const messages = makeCustomMessages(options.messages);
   const ignorer = ldk.IgnoringMessageHandler.constructor_new();
   // prettier-ignore
   const peers = ldk.PeerManager.constructor_new(
     manager.as_ChannelMessageHandler(), ignorer.as_RoutingMessageHandler(), ignorer.as_OnionMessageHandler(),
-    presence.handler, nowSecs, entropy.get_secure_random_bytes(), logger, signer,
+    messages.handler, nowSecs, entropy.get_secure_random_bytes(), logger, signer,
   );
   return {
     nodeId: pubkey(hex(manager.get_our_node_id())),
@@ -205,13 +205,12 @@ export async function assembleLdk(options: LdkOptions): Promise<Ldk> {
     manager,
     peers,
     graph,
-    presence,
     tools: leaves,
     signers,
     storeManager: (bytes) => {
       rows.put([...MANAGER_KEY], bytes);
     },
-    keep: [...keep, presence.keep, ignorer],
+    keep: [...keep, messages.keep, ignorer],
   };
 }
 
