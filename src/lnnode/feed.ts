@@ -3,55 +3,91 @@ import { NodeError } from './errors.js';
 
 const MAX_WAITING = 1000;
 
+type Subscription<T> = {
+  /** Only items for which it is true; all without it. */
+  readonly accepts?: (item: T) => boolean;
+  /** Called once, as soon as nothing more will be queued, whether or not the subscriber still reads. */
+  readonly ended?: () => void;
+};
+
 export type Feed<T> = {
   publish(item: T): void;
   /** Items from now on, until the signal aborts. @throws NodeError `too_slow` */
-  subscribe(signal: AbortSignal): AsyncIterable<T>;
+  subscribe(signal: AbortSignal, subscription?: Subscription<T>): AsyncIterable<T>;
   /** Ends all subscriptions with NodeError `shutting_down`. */
   close(): void;
 };
 
-type Queue<T> = { readonly items: T[]; isLost: boolean; wake: () => void };
+export type FeedLimit<T> = {
+  /** Greatest weight of the items that wait for one subscriber. */
+  readonly most: number;
+  readonly weigh: (item: T) => number;
+};
 
-/** A feed without history. */
-export function makeFeed<T>(): Feed<T> {
+type Queue<T> = {
+  readonly subscription: Subscription<T>;
+  items: T[];
+  weight: number;
+  isLost: boolean;
+  wake: () => void;
+};
+
+/** A feed without history; a thousand items may wait if no limit is given. */
+export function makeFeed<T>({ most, weigh }: FeedLimit<T> = { most: MAX_WAITING, weigh: () => 1 }): Feed<T> {
   const queues = new Set<Queue<T>>();
   let isClosed = false;
 
+  const end = (queue: Queue<T>): void => {
+    if (queues.delete(queue)) queue.subscription.ended?.();
+  };
+
+  const offer = (queue: Queue<T>, item: T): void => {
+    if (queue.subscription.accepts?.(item) === false) return;
+    const weight = queue.weight + weigh(item);
+    if (weight > most) {
+      queue.isLost = true;
+      queue.items = []; // a subscriber that reads nothing must not hold them
+      end(queue);
+    } else {
+      queue.items.push(item);
+      queue.weight = weight;
+    }
+    queue.wake();
+  };
+
   async function* drain(queue: Queue<T>, signal: AbortSignal): AsyncIterable<T> {
-    const abort = (): void => {
-      queue.wake();
-    };
-    signal.addEventListener('abort', abort);
     try {
       while (!signal.aborted) {
         if (isClosed) throw new NodeError('shutting_down', 'the node is shutting down');
-        if (queue.isLost) throw new NodeError('too_slow', `subscriber: more than ${MAX_WAITING} changes waited`);
+        if (queue.isLost) throw new NodeError('too_slow', 'subscriber: too many changes waited');
         const item = queue.items.shift();
-        if (item !== undefined) yield item;
-        else {
+        if (item !== undefined) {
+          queue.weight -= weigh(item);
+          yield item;
+        } else {
           await new Promise<void>((resolve) => {
             queue.wake = resolve;
           });
         }
       }
     } finally {
-      signal.removeEventListener('abort', abort);
-      queues.delete(queue);
+      end(queue);
     }
   }
 
   return {
     publish: (item) => {
-      for (const queue of queues) {
-        if (queue.items.length >= MAX_WAITING) queue.isLost = true;
-        else queue.items.push(item);
-        queue.wake();
-      }
+      for (const queue of [...queues]) offer(queue, item);
     },
-    subscribe: (signal) => {
-      const queue: Queue<T> = { items: [], isLost: false, wake: () => undefined };
+    subscribe: (signal, subscription = {}) => {
+      const queue: Queue<T> = { subscription, items: [], weight: 0, isLost: false, wake: () => undefined };
       queues.add(queue); // at once: nothing between the call and the first read is missed
+      const abort = (): void => {
+        end(queue);
+        queue.wake();
+      };
+      signal.addEventListener('abort', abort);
+      if (signal.aborted) abort();
       return drain(queue, signal);
     },
     close: () => {

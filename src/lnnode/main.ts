@@ -113,6 +113,7 @@ async function run(config: LnnodedConfig, log: Logger): Promise<number> {
       anchorReserveSat: BigInt(policy.anchor_reserve_sats),
     },
     isDirectOnly: policy.direct_only,
+    messageTypes: config.messages.types,
     gossip: openGossip(config),
     feeLimits: { floor: config.fees.floor_sat_per_kvb, ceiling: config.fees.ceiling_sat_per_kvb },
     p2pListen: settings.p2p_listen,

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import type * as ldk from 'lightningdevkit';
 
-import { pubkey, type PaymentHash, type Pubkey } from '../core/units.js';
+import type { PaymentHash, Pubkey } from '../core/units.js';
 import { errorChain } from '../errors.js';
 import { catchUpMonitor, moveMonitorToTip } from './chain/catchUp.js';
 import type { Network } from './chain/headers.js';
@@ -14,8 +14,19 @@ import { archiveMonitors } from './ldk/archive.js';
 import { assembleLdk, type Ldk } from './ldk/assembly.js';
 import type { Turns } from './ldk/turn.js';
 import { loadLdk } from './ldk/wasm.js';
+import type { Links } from './links.js';
 import { followChain, startTimers } from './loops.js';
-import { derive, makeBase, makeServices, type Base, type Follower, type NodeOptions, type Services } from './parts.js';
+import type { Messages } from './messages.js';
+import {
+  derive,
+  makeBase,
+  makeServices,
+  type Base,
+  type Follower,
+  type NodeOptions,
+  type PeerChange,
+  type Services,
+} from './parts.js';
 import type { PeerBook } from './peerBook.js';
 import { ldkRows } from './store/ldkRows.js';
 import { walletRows } from './store/wallet.js';
@@ -35,7 +46,9 @@ export type LnNode = Pick<
   readonly wallet: Wallet;
   readonly turns: Turns;
   readonly manager: ldk.ChannelManager;
-  readonly connectedPeers: ReadonlySet<string>;
+  readonly links: Links;
+  readonly messages: Messages;
+  readonly peerFeed: Feed<PeerChange>;
   /** Hashes of invoices that changed. */
   readonly invoiceFeed: Feed<PaymentHash>;
   /** LDK holds our objects weakly: they live as long as this. */
@@ -84,11 +97,18 @@ async function loadParts(options: NodeOptions, base: Base): Promise<{ parts: Ldk
     log,
     tip: follower.tip(),
     broadcast,
-    peerChanged: (nodeId, isConnected) => {
-      turns.after(() => {
-        log.debug({ nodeId, isConnected }, 'peer');
-        late.peerBook?.peerChanged(pubkey(nodeId), isConnected);
-      });
+    messages: {
+      turns,
+      links: base.links,
+      isKnown: base.messages.isKnown,
+      received: base.messages.received,
+      peerChanged: (nodeId, isUp) => {
+        turns.after(() => {
+          log.debug({ nodeId, isUp }, 'peer');
+          late.peerBook?.peerChanged(nodeId, isUp);
+          base.peerFeed.publish({ nodeId, isUp });
+        });
+      },
     },
     watch,
     catchUp: async (monitor, tools) => {
@@ -147,12 +167,16 @@ export async function startNode(options: NodeOptions): Promise<LnNode> {
     wallet,
     turns,
     manager: parts.manager,
-    connectedPeers: parts.presence.connected,
+    links: base.links,
+    messages: base.messages,
+    peerFeed: base.peerFeed,
     invoiceFeed: feed,
     repeat: source.broadcast,
     keep: [parts, keep],
     releaseCallers: () => {
       feed.close();
+      base.messages.close();
+      base.peerFeed.close();
       services.channels.stop();
       services.payments.stop();
     },

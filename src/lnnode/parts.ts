@@ -22,9 +22,12 @@ import { makeInvoices, type Invoices } from './invoices.js';
 import type { Ldk } from './ldk/assembly.js';
 import { makeBumps, type Bumps } from './ldk/bumps.js';
 import { makeSweeper, type Sweeper } from './ldk/sweeper.js';
+import { bytes } from './ldk/result.js';
 import { makeTransport, type Transport } from './ldk/transport.js';
 import { makeTurns, type Turns } from './ldk/turn.js';
 import type { ChannelPolicy } from './ldk/userConfig.js';
+import { makeLinks, type Links } from './links.js';
+import { makeMessages, type Messages } from './messages.js';
 import { makePayments, type Payments } from './payments.js';
 import { makePeerBook, type PeerBook } from './peerBook.js';
 import { makeSends, type Sends } from './sends.js';
@@ -57,6 +60,8 @@ export type NodeOptions = {
   /** Where snapshots of the network come from, and how often. */
   readonly gossip: { readonly source: GossipSource; readonly refreshMs: number } | undefined;
   readonly pollIntervalMs: number;
+  /** Types of custom messages that are always known. */
+  readonly messageTypes: readonly number[];
   readonly p2pListen: { readonly host: string; readonly port: number };
   readonly log: Logger;
   /** LDK's glue breaks at 2 GiB of WebAssembly memory; a restart takes a second and is safe between any two turns. */
@@ -66,6 +71,9 @@ export type NodeOptions = {
   /** Ends the start too. */
   readonly signal: AbortSignal;
 };
+
+/** A handshake is complete, or a connection ended. */
+export type PeerChange = { readonly nodeId: Pubkey; readonly isUp: boolean };
 
 /** Whole blocks of a full node, or proven transactions of an Esplora server. */
 export type Follower = BlockFollower | ConfirmFollower;
@@ -80,6 +88,9 @@ export type Base = {
   readonly fees: FeeRates;
   readonly wallet: Wallet;
   readonly feed: Feed<PaymentHash>;
+  readonly links: Links;
+  readonly messages: Messages;
+  readonly peerFeed: Feed<PeerChange>;
   /** Records a transaction as ours and sends it after the turn. */
   readonly broadcast: (raw: Uint8Array) => string;
 };
@@ -134,6 +145,7 @@ export function makeBase(options: NodeOptions): Base {
   const turns = makeTurns(db, log);
   const headers = headerRows(db);
   const wallet = makeWallet(walletRows(db), derive(options.seed, 'lnnoded wallet'), network);
+  const links = makeLinks();
   let line: Promise<unknown> = Promise.resolve();
   return {
     turns,
@@ -142,6 +154,9 @@ export function makeBase(options: NodeOptions): Base {
     ...makeChain(options, headers),
     fees: makeFeeRates(options.feeLimits, feeCache(db, turns)),
     feed: makeFeed(),
+    links,
+    messages: makeMessages({ links, turns, types: options.messageTypes }),
+    peerFeed: makeFeed(),
     broadcast: (raw) => {
       const id = wallet.sent(raw);
       turns.after(() => {
@@ -162,10 +177,11 @@ export function makeServices(options: NodeOptions, base: Base, parts: Ldk): Serv
   const { log, network, policy, db } = options;
   const { turns, wallet, fees, feed, follower } = base;
   const { manager, chainMonitor, keys, nodeId } = parts;
-  const isConnected = (id: Pubkey): boolean => parts.presence.connected.has(id);
+  const isConnected = base.links.isUp;
+  const hasChannels = (id: Pubkey): boolean => manager.list_channels_with_counterparty(bytes(id)).length > 0;
   const tipHeight = (): number => follower.tip().height;
   const common = { manager, chainMonitor, turns, log, now: unixNow };
-  const transport = makeTransport(parts.peers, turns, log);
+  const transport = makeTransport({ peers: parts.peers, turns, links: base.links, hasChannels, log });
   const channelBook = makeChannelBook({
     ...common,
     rows: channelRows(db),
@@ -206,6 +222,16 @@ export function makeServices(options: NodeOptions, base: Base, parts: Ldk): Serv
         log,
         now: unixNow,
       }),
-    peerBook: makePeerBook({ rows: peerRows(db), turns, transport, isConnected, log }),
+    peerBook: makePeerBook({
+      rows: peerRows(db),
+      turns,
+      transport,
+      isConnected,
+      hangUp: (id) => {
+        parts.peers.disconnect_by_node_id(bytes(id));
+      },
+      hasChannels,
+      log,
+    }),
   };
 }

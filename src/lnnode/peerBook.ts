@@ -13,35 +13,47 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const FIRST_RETRY_MS = 100;
 const RETRY_FACTOR = 1.5;
 const MAX_RETRY_MS = 10_000;
+/** A connection that ends sooner does not shorten the pause: the peer may refuse us each time. */
+const STABLE_MS = 2000;
 
 export type PeerBookParts = {
   readonly rows: PeerRows;
   readonly turns: Turns;
   readonly transport: Transport;
   readonly isConnected: (nodeId: Pubkey) => boolean;
+  /** Ends a connection. Called inside a turn. */
+  readonly hangUp: (nodeId: Pubkey) => void;
+  /** Called inside a turn. */
+  readonly hasChannels: (nodeId: Pubkey) => boolean;
   readonly log: Logger;
 };
 
 export type PeerBook = ReturnType<typeof makePeerBook>;
 
-type Retry = { delayMs: number; timer: NodeJS.Timeout | undefined };
+type Retry = { delayMs: number; upSince: number; timer: NodeJS.Timeout | undefined };
 
 /** The address book of one node. */
-export function makePeerBook({ rows, turns, transport, isConnected, log }: PeerBookParts) {
+export function makePeerBook({ rows, turns, transport, isConnected, hangUp, hasChannels, log }: PeerBookParts) {
   const addresses = new Map<Pubkey, string>(rows.all().map(({ nodeId, address }) => [nodeId, address]));
   const retries = new Map<Pubkey, Retry>();
   const waiting = new Map<string, Set<() => void>>();
+  const dials = new Map<Pubkey, Set<AbortController>>();
 
   const dial = async (nodeId: Pubkey, address: string): Promise<void> => {
-    const signal = AbortSignal.timeout(CONNECT_TIMEOUT_MS);
     const { host, port } = hostPort(address);
-    let socket: Socket;
+    const stopping = new AbortController();
+    const signal = AbortSignal.any([AbortSignal.timeout(CONNECT_TIMEOUT_MS), stopping.signal]);
+    const underway = dials.get(nodeId) ?? new Set();
+    dials.set(nodeId, underway.add(stopping));
     try {
-      socket = await transport.connect(host, port, nodeId, signal);
-    } catch (cause) {
-      throw new NodeError('peer_unreachable', `peer ${address}: ${errorChain(cause)}`, { cause });
+      const socket = await transport.connect(host, port, nodeId, signal).catch((cause: unknown) => {
+        throw new NodeError('peer_unreachable', `peer ${address}: ${errorChain(cause)}`, { cause });
+      });
+      await handshake(nodeId, address, socket, signal);
+    } finally {
+      underway.delete(stopping);
+      if (underway.size === 0) dials.delete(nodeId);
     }
-    await handshake(nodeId, address, socket, signal);
   };
 
   const handshake = (nodeId: Pubkey, address: string, socket: Socket, signal: AbortSignal): Promise<void> => {
@@ -61,23 +73,27 @@ export function makePeerBook({ rows, turns, transport, isConnected, log }: PeerB
       };
       set.add(up);
       socket.once('close', down);
-      signal.addEventListener('abort', () => {
+      const giveUp = (): void => {
         if (set.has(up)) socket.destroy();
-      });
+      };
+      signal.addEventListener('abort', giveUp);
+      if (signal.aborted) giveUp();
     });
   };
 
   const redial = (nodeId: Pubkey): void => {
     const address = addresses.get(nodeId);
     if (address === undefined || turns.isStopped()) return;
-    const retry = retries.get(nodeId) ?? { delayMs: FIRST_RETRY_MS, timer: undefined };
+    const retry = retries.get(nodeId) ?? { delayMs: FIRST_RETRY_MS, upSince: Infinity, timer: undefined };
     retries.set(nodeId, retry);
     if (retry.timer !== undefined) return;
+    if (performance.now() - retry.upSince > STABLE_MS) retry.delayMs = FIRST_RETRY_MS;
+    retry.upSince = Infinity;
     const jitter = 0.75 + Math.random() / 2;
     retry.timer = setTimeout(() => {
       retry.timer = undefined;
       retry.delayMs = Math.min(retry.delayMs * RETRY_FACTOR, MAX_RETRY_MS);
-      if (isConnected(nodeId)) return;
+      if (isConnected(nodeId) || !addresses.has(nodeId)) return;
       dial(nodeId, address).catch((error: unknown) => {
         log.debug({ err: error, nodeId }, 'reconnect');
         redial(nodeId);
@@ -94,6 +110,28 @@ export function makePeerBook({ rows, turns, transport, isConnected, log }: PeerB
         rows.put(nodeId, address);
       });
     },
+    /**
+     * Ends the connection, also one that is being made, and forgets the address.
+     * @throws NodeError `peer_not_found`, `peer_has_channels` unless `isForced`
+     */
+    leave: (nodeId: Pubkey, isForced: boolean): void => {
+      turns.run(() => {
+        if (!isConnected(nodeId) && !addresses.has(nodeId)) {
+          throw new NodeError('peer_not_found', `peer ${nodeId} is neither connected nor in the address book`);
+        }
+        if (!isForced && hasChannels(nodeId)) {
+          throw new NodeError('peer_has_channels', `peer ${nodeId} has channels with this node`);
+        }
+        rows.remove(nodeId);
+        addresses.delete(nodeId);
+        hangUp(nodeId);
+      });
+      clearTimeout(retries.get(nodeId)?.timer);
+      retries.delete(nodeId);
+      for (const stopping of dials.get(nodeId) ?? []) stopping.abort(new Error('the peer is left'));
+    },
+    /** Every peer of the book. */
+    nodeIds: (): Pubkey[] => [...addresses.keys()],
     addressOf: (nodeId: Pubkey): string => addresses.get(nodeId) ?? '',
     /** LDK says that a peer came or went; called after the turn. */
     peerChanged: (nodeId: Pubkey, isUp: boolean): void => {
@@ -101,7 +139,8 @@ export function makePeerBook({ rows, turns, transport, isConnected, log }: PeerB
         redial(nodeId);
         return;
       }
-      retries.delete(nodeId);
+      const retry = retries.get(nodeId);
+      if (retry !== undefined) retry.upSince = performance.now();
       for (const wake of waiting.get(nodeId) ?? []) wake();
     },
     /** Dials every peer of the book. */

@@ -1,30 +1,17 @@
-/**
- * TCP for LDK's PeerManager. Bytes that LDK wants to send wait in an outbox until the turn is durable; a full socket
- * buffer is reported back to LDK and cleared again by "drain".
- */
+/** TCP for LDK's PeerManager: accepts, dials, and keeps strangers from taking all the room. */
 import { createServer, isIPv4, Socket, type AddressInfo, type Server } from 'node:net';
 
 import * as ldk from 'lightningdevkit';
 
+import type { Pubkey } from '../../core/units.js';
 import type { Logger } from '../../log.js';
+import type { Links } from '../links.js';
+import { makeConnection, makePlugs, type Connection, type Verdict } from './connection.js';
 import { bytes, flag, isOk, unwrap } from './result.js';
 import type { Turns } from './turn.js';
 
-/** Chunks LDK may queue in one turn before it is told that the buffer is full. */
-const MAX_OUTBOX = 64;
-/** Time for the last bytes of a connection that LDK ended. */
-const CLOSE_MS = 5000;
-
-type Connection = {
-  readonly socket: Socket;
-  readonly descriptor: ldk.SocketDescriptor;
-  /** Queues bytes that LDK handed over as a return value. */
-  push(data: Uint8Array): void;
-  /** Closes after the turn's bytes are out. */
-  close(): void;
-  /** Writes what the turn queued. */
-  flush(): void;
-};
+/** Connections that others opened. One more pushes out the oldest without a handshake, or the oldest stranger. */
+const MAX_INBOUND = 100;
 
 export type Transport = {
   listen(host: string, port: number): Promise<number>;
@@ -35,75 +22,101 @@ export type Transport = {
   stop(): Promise<void>;
 };
 
+export type TransportParts = {
+  readonly peers: ldk.PeerManager;
+  readonly turns: Turns;
+  readonly links: Links;
+  /** True for peers with channels, which no stranger pushes out. Called inside a turn. */
+  readonly hasChannels: (nodeId: Pubkey) => boolean;
+  readonly log: Logger;
+};
+
 /** Sockets of one PeerManager. */
-export function makeTransport(peers: ldk.PeerManager, turns: Turns, log: Logger): Transport {
+export function makeTransport({ peers, turns, links, hasChannels, log }: TransportParts): Transport {
   const connections = new Set<Connection>();
+  const inbound = new Set<Connection>();
   const servers: Server[] = [];
-  let nextId = 1n;
+  const plugs = makePlugs(turns);
 
   const enter = (body: () => void): void => {
     if (!turns.isStopped()) turns.run(body);
   };
 
-  const attach = (socket: Socket): Connection => {
-    const connection: Connection = makeConnection(socket, nextId++, turns, () => {
-      enter(() => {
-        if (!isOk(peers.write_buffer_space_avail(connection.descriptor))) connection.close();
-      });
+  const attach = (socket: Socket) => {
+    const plug = plugs.take();
+    const { descriptor } = plug;
+    const connection: Connection = makeConnection({
+      socket,
+      plug,
+      enter,
+      read: (slice): Verdict => {
+        const result = links.reading(connection, () => peers.read_event(descriptor, slice));
+        if (!isOk(result)) return 'end';
+        return flag(unwrap(result, ldk.Result_boolPeerHandleErrorZ_OK, 'read_event')) ? 'pause' : 'more';
+      },
+      spaceAvailable: () => {
+        if (!isOk(peers.write_buffer_space_avail(descriptor))) connection.close();
+      },
     });
     connections.add(connection);
     socket.setNoDelay(true);
-    socket.on('data', (data) => {
-      enter(() => {
-        const result = peers.read_event(connection.descriptor, data);
-        if (!isOk(result)) connection.close();
-        else if (flag(unwrap(result, ldk.Result_boolPeerHandleErrorZ_OK, 'read_event'))) socket.pause();
-      });
-    });
     socket.on('error', (error) => {
       log.debug({ err: error }, 'socket');
     });
     socket.on('close', () => {
       connections.delete(connection);
+      inbound.delete(connection);
       enter(() => {
-        peers.socket_disconnected(connection.descriptor);
+        peers.socket_disconnected(descriptor);
       });
+      plugs.giveBack(plug);
     });
-    return connection;
+    return { connection, descriptor };
+  };
+
+  /** Frees a place among the inbound connections; false if all of them are peers with channels. */
+  const makeRoom = (): boolean => {
+    if (inbound.size < MAX_INBOUND) return true;
+    const all = [...inbound].map((connection) => ({ connection, nodeId: links.peerOf(connection) }));
+    const victim =
+      all.find(({ nodeId }) => nodeId === undefined) ??
+      all.find(({ nodeId }) => nodeId !== undefined && !hasChannels(nodeId));
+    if (victim === undefined) return false;
+    inbound.delete(victim.connection);
+    victim.connection.socket.destroy();
+    return true;
+  };
+
+  const accept = (socket: Socket): void => {
+    enter(() => {
+      if (!makeRoom()) {
+        socket.destroy();
+        return;
+      }
+      const { connection, descriptor } = attach(socket);
+      inbound.add(connection);
+      if (!isOk(peers.new_inbound_connection(descriptor, addressOf(socket)))) connection.close();
+    });
   };
 
   return {
     async listen(host, port) {
-      const server = createServer((socket) => {
-        const connection = attach(socket);
-        enter(() => {
-          if (!isOk(peers.new_inbound_connection(connection.descriptor, addressOf(socket)))) connection.close();
-        });
-      });
+      const server = createServer(accept);
       servers.push(server);
       await new Promise<void>((resolve, reject) => {
         server.once('error', reject);
         server.listen(port, host, resolve);
       });
+      server.on('error', (error) => {
+        log.warn({ err: error }, 'cannot accept'); // e.g. no file descriptor left
+      });
       return (server.address() as AddressInfo).port;
     },
     async connect(host, port, nodeId, signal) {
-      const socket = new Socket();
-      const abort = (): void => {
-        socket.destroy(new Error('timed out'));
-      };
-      signal.addEventListener('abort', abort);
-      try {
-        await new Promise<void>((resolve, reject) => {
-          socket.once('error', reject);
-          socket.connect(port, host, resolve);
-        });
-      } finally {
-        signal.removeEventListener('abort', abort); // it limits the connecting, not the connection
-      }
-      const connection = attach(socket);
+      const socket = await dial(host, port, signal);
+      const { connection, descriptor } = attach(socket);
       enter(() => {
-        const result = peers.new_outbound_connection(bytes(nodeId), connection.descriptor, addressOf(socket));
+        const result = peers.new_outbound_connection(bytes(nodeId), descriptor, addressOf(socket));
         if (!isOk(result)) connection.close();
         else connection.push(unwrap(result, ldk.Result_CVec_u8ZPeerHandleErrorZ_OK, 'handshake'));
       });
@@ -117,73 +130,34 @@ export function makeTransport(peers: ldk.PeerManager, turns: Turns, log: Logger)
         peers.disconnect_all_peers();
       });
       for (const { socket } of connections) socket.destroy();
-      await Promise.all(
-        servers.map(
-          (server) =>
-            new Promise<void>((resolve) => {
-              server.close(() => {
-                resolve();
-              });
-            }),
-        ),
-      );
+      await Promise.all(servers.map(closed));
     },
   };
 }
 
-function makeConnection(socket: Socket, id: bigint, turns: Turns, spaceAvailable: () => void): Connection {
-  let outbox: Uint8Array[] = [];
-  let isFull = false; // the socket's own buffer
-  let wasRefused = false; // LDK was told 0 and waits for write_buffer_space_avail()
-  let isClosing = false;
-  let isEnded = false;
+const closed = (server: Server): Promise<void> =>
+  new Promise((resolve) => {
+    server.close(() => {
+      resolve();
+    });
+  });
 
-  const retry = (): void => {
-    if (!wasRefused || isFull) return;
-    wasRefused = false;
-    setImmediate(spaceAvailable);
+async function dial(host: string, port: number, signal: AbortSignal): Promise<Socket> {
+  signal.throwIfAborted();
+  const socket = new Socket();
+  const abort = (): void => {
+    socket.destroy(new Error('timed out'));
   };
-  socket.on('drain', () => {
-    isFull = false;
-    retry();
-  });
-  const descriptor = ldk.SocketDescriptor.new_impl({
-    send_data: (data, mayResume) =>
-      turns.guarded('send_data', () => {
-        if (flag(mayResume)) socket.resume();
-        if (isFull || outbox.length >= MAX_OUTBOX) {
-          wasRefused = true;
-          return 0;
-        }
-        outbox.push(data);
-        return data.length;
-      }),
-    disconnect_socket: () => {
-      isClosing = true;
-    },
-    eq: (other) => other.hash() === id,
-    hash: () => id,
-  });
-  return {
-    socket,
-    descriptor,
-    push: (data) => {
-      outbox.push(data);
-    },
-    close: () => {
-      isClosing = true;
-    },
-    flush: () => {
-      const chunks = outbox;
-      outbox = [];
-      for (const chunk of chunks) if (!socket.write(chunk)) isFull = true;
-      retry();
-      if (!isClosing || isEnded) return;
-      isEnded = true;
-      socket.end(() => socket.destroy());
-      setTimeout(() => socket.destroy(), CLOSE_MS).unref();
-    },
-  };
+  signal.addEventListener('abort', abort);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', reject);
+      socket.connect(port, host, resolve);
+    });
+  } finally {
+    signal.removeEventListener('abort', abort); // it limits the connecting, not the connection
+  }
+  return socket;
 }
 
 function addressOf(socket: Socket): ldk.Option_SocketAddressZ {

@@ -1,7 +1,7 @@
-/** Node, peers and opening of channels. */
+/** The node itself, and opening of channels. */
 import { z } from 'zod';
 
-import { pubkey, reversedBytes } from '../../core/units.js';
+import { reversedBytes } from '../../core/units.js';
 import { errorChain } from '../../errors.js';
 import type { LightningNodeServiceImplementation } from '../../gen/lnnode/v1/lnnode.js';
 import type { Logger } from '../../log.js';
@@ -9,7 +9,6 @@ import { NodeError } from '../errors.js';
 import type { LnNode } from '../node.js';
 import { limitMsat, nodeIdBytes, parse, sats } from './validate.js';
 
-const connectSchema = z.object({ nodeId: nodeIdBytes, address: z.string().min(3).max(300) });
 const openSchema = z.object({
   nodeId: nodeIdBytes,
   capacitySats: sats,
@@ -30,7 +29,7 @@ export function assertSynced({ follower }: LnNode): void {
   if (!follower.isSynced()) throw new NodeError('not_synced', 'the chain source was not reached for a minute');
 }
 
-type Names = 'getNodeInfo' | 'connectPeer' | 'listPeers' | 'openChannel';
+type Names = 'getNodeInfo' | 'openChannel';
 
 const bytes = (hexText: string): Buffer => Buffer.from(hexText, 'hex');
 
@@ -51,19 +50,6 @@ export function nodeHandlers(parts: HandlerParts): Pick<LightningNodeServiceImpl
         gossipAtUnixSecs: BigInt(node.gossip?.madeAt() ?? 0),
       });
     },
-    connectPeer: async (request) => {
-      const { nodeId, address } = parse(connectSchema, request);
-      if (nodeId === node.nodeId) throw new NodeError('invalid_argument', 'node_id: expected a peer, found ourselves');
-      await node.peerBook.connect(nodeId, address);
-      return {};
-    },
-    listPeers: async () =>
-      Promise.resolve({
-        peers: [...node.connectedPeers].map((id) => ({
-          nodeId: bytes(id),
-          address: node.peerBook.addressOf(pubkey(id)),
-        })),
-      }),
     openChannel: async (request) => {
       assertSynced(node);
       const channel = await node.channels.open(parse(openSchema, request));

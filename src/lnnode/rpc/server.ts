@@ -10,14 +10,16 @@ import { ServerReflection, ServerReflectionService } from 'nice-grpc-server-refl
 
 import { LightningNodeServiceDefinition } from '../../gen/lnnode/v1/lnnode.js';
 import { invoiceHandlers } from './invoiceHandlers.js';
+import { messageHandlers } from './messageHandlers.js';
 import { nodeHandlers, type HandlerParts } from './nodeHandlers.js';
 import { onchainHandlers } from './onchainHandlers.js';
 import { paymentHandlers } from './paymentHandlers.js';
-import { pendingHandlers } from './pending.js';
+import { peerHandlers } from './peerHandlers.js';
 import { authMiddleware, statusMiddleware } from './status.js';
 
 const DESCRIPTORS = new URL('../../descriptors.binpb', import.meta.url);
-const MAX_MESSAGE_BYTES = 64 * 1024;
+/** The greatest custom message has 65,533 bytes of payload. */
+const MAX_MESSAGE_BYTES = 96 * 1024;
 const DRAIN_MS = 3000;
 
 export type RpcOptions = HandlerParts & {
@@ -50,8 +52,9 @@ export async function serve(options: RpcOptions): Promise<RpcServer> {
     .use(statusMiddleware(options.log));
   const auth = authMiddleware((text) => timingSafeEqual(digest(text), token));
   server.with(auth).add(LightningNodeServiceDefinition, {
-    ...pendingHandlers,
     ...nodeHandlers(options),
+    ...peerHandlers(options),
+    ...messageHandlers(options),
     ...onchainHandlers(options),
     ...invoiceHandlers(options, options.minInvoiceExpirySecs),
     ...paymentHandlers(options),

@@ -35,6 +35,34 @@ describe('a feed', () => {
     feed.publish(7);
     expect((await next).value).toBe(7);
   });
+  it('counts weights instead, drops what a lost subscriber would have got, and says at once that it ended', async () => {
+    const feed = makeFeed<number>({ most: 10, weigh: (item) => item });
+    const ends: string[] = [];
+    const signal = new AbortController().signal;
+    const slow = feed.subscribe(signal, { ended: () => ends.push('slow') });
+    const even = feed.subscribe(signal, { accepts: (item) => item % 2 === 0, ended: () => ends.push('even') });
+    const items = even[Symbol.asyncIterator]();
+    feed.publish(3);
+    feed.publish(7);
+    expect(ends).toEqual([]);
+    feed.publish(2);
+    expect(ends).toEqual(['slow']);
+    feed.publish(8);
+    expect([(await items.next()).value, (await items.next()).value]).toEqual([2, 8]);
+    feed.publish(10);
+    expect((await items.next()).value).toBe(10);
+    await expect(collect(slow)).rejects.toMatchObject({ code: 'too_slow' });
+    expect(ends).toEqual(['slow']);
+  });
+  it('ends for a subscriber that went away before it read anything', () => {
+    const feed = makeFeed<number>();
+    const abort = new AbortController();
+    let ends = 0;
+    feed.subscribe(abort.signal, { ended: () => (ends += 1) });
+    abort.abort();
+    feed.subscribe(abort.signal, { ended: () => (ends += 1) });
+    expect(ends).toBe(2);
+  });
   it('tells its subscribers when the node stops', async () => {
     const feed = makeFeed<number>();
     const waiting = collect(feed.subscribe(new AbortController().signal));
