@@ -38,7 +38,9 @@ export async function followChain(
       }
       if (isFailing) log.info('chain: following again');
       isFailing = false;
+      base.chain.problem = '';
     } catch (error) {
+      base.chain.problem = errorChain(error);
       if (!isFailing) log.warn({ why: errorChain(error) }, 'chain: cannot follow');
       isFailing = true;
     }

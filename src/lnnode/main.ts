@@ -102,6 +102,7 @@ async function run(config: LnnodedConfig, log: Logger): Promise<number> {
   const { token, close, ...resources } = openResources(config);
   // LDK is large: a wrong configuration is refused before it is loaded.
   const [{ startNode }, { serve }] = await Promise.all([import('./node.js'), import('./rpc/server.js')]);
+  const heapLimitBytes = settings.heap_limit_mib * 2 ** 20;
   const node = await startNode({
     ...resources,
     network: settings.network,
@@ -118,7 +119,7 @@ async function run(config: LnnodedConfig, log: Logger): Promise<number> {
     feeLimits: { floor: config.fees.floor_sat_per_kvb, ceiling: config.fees.ceiling_sat_per_kvb },
     p2pListen: settings.p2p_listen,
     log,
-    heapLimitBytes: settings.heap_limit_mib * 2 ** 20,
+    heapLimitBytes,
     onHeapFull: () => {
       if (stopping.signal.aborted) return;
       log.warn('memory of LDK is nearly used up: planned restart');
@@ -131,7 +132,7 @@ async function run(config: LnnodedConfig, log: Logger): Promise<number> {
   const { tls_cert_file: certFile, tls_key_file: keyFile } = grpc;
   const tls = certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile };
   const minInvoiceExpirySecs = settings.network === 'regtest' ? policy.min_invoice_expiry_secs : MIN_EXPIRY_SECS;
-  const parts = { node, version: version(), p2pAddress, log };
+  const parts = { node, version: version(), alias: settings.alias, heapLimitBytes, p2pAddress, log };
   const rpc = await serve({ ...parts, ...grpc.listen, token, tls, minInvoiceExpirySecs });
   const grpcAddress = hostPort(grpc.listen.host, rpc.port);
   const ready = { ready: true, grpc: grpcAddress, p2p: p2pAddress, node_id: node.nodeId };

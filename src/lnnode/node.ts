@@ -43,6 +43,8 @@ export type LnNode = Pick<
   readonly network: Network;
   readonly p2pPort: number;
   readonly follower: Follower;
+  /** Why money does not move now; empty while it may. */
+  syncProblem(): string;
   readonly wallet: Wallet;
   readonly turns: Turns;
   readonly manager: ldk.ChannelManager;
@@ -164,6 +166,10 @@ export async function startNode(options: NodeOptions): Promise<LnNode> {
     network,
     p2pPort,
     follower,
+    syncProblem: () => {
+      if (follower.isSynced()) return '';
+      return base.chain.problem || 'the chain source is behind our own chain';
+    },
     wallet,
     turns,
     manager: parts.manager,

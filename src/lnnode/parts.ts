@@ -91,6 +91,8 @@ export type Base = {
   readonly links: Links;
   readonly messages: Messages;
   readonly peerFeed: Feed<PeerChange>;
+  /** Why the last round with the chain source failed; empty after one that worked. */
+  readonly chain: { problem: string };
   /** Records a transaction as ours and sends it after the turn. */
   readonly broadcast: (raw: Uint8Array) => string;
 };
@@ -157,6 +159,7 @@ export function makeBase(options: NodeOptions): Base {
     links,
     messages: makeMessages({ links, turns, types: options.messageTypes }),
     peerFeed: makeFeed(),
+    chain: { problem: '' },
     broadcast: (raw) => {
       const id = wallet.sent(raw);
       turns.after(() => {

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 
 import * as ldk from 'lightningdevkit';
+import * as bindings from 'lightningdevkit/bindings.mjs';
 
 import type { Logger } from '../../log.js';
 
@@ -14,6 +15,15 @@ let loading: Promise<void> | undefined;
 
 /** Bytes of WebAssembly memory; they never shrink, and LDK's glue breaks above 2 GiB. */
 export const heapBytes = (): number => memory?.buffer.byteLength ?? 0;
+
+/** What LDK says of itself, e.g. "v0.1.2"; the module must be loaded. */
+export function ldkVersion(): string {
+  const glue = bindings as unknown as {
+    _ldk_get_compiled_version(): number;
+    decodeString(pointer: number): string;
+  };
+  return glue.decodeString(glue._ldk_get_compiled_version());
+}
 
 /** Loads the module. From then on console.log goes to the log: LDK prints its panics there, and stdout is ours. */
 export function loadLdk(log: Logger): Promise<void> {

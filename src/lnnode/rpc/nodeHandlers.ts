@@ -6,6 +6,7 @@ import { errorChain } from '../../errors.js';
 import type { LightningNodeServiceImplementation } from '../../gen/lnnode/v1/lnnode.js';
 import type { Logger } from '../../log.js';
 import { NodeError } from '../errors.js';
+import { heapBytes, ldkVersion } from '../ldk/wasm.js';
 import type { LnNode } from '../node.js';
 import { limitMsat, nodeIdBytes, parse, sats } from './validate.js';
 
@@ -19,6 +20,9 @@ const openSchema = z.object({
 export type HandlerParts = {
   readonly node: LnNode;
   readonly version: string;
+  readonly heapLimitBytes: number;
+  /** Chosen by the operator. */
+  readonly alias: string;
   /** Shown to callers, e.g. "127.0.0.1:9735". */
   readonly p2pAddress: string;
   readonly log: Logger;
@@ -47,6 +51,12 @@ export function nodeHandlers(parts: HandlerParts): Pick<LightningNodeServiceImpl
         blockHash: reversedBytes(hash),
         isSynced: node.follower.isSynced(),
         version: parts.version,
+        ldkVersion: ldkVersion(),
+        alias: parts.alias,
+        chainSource: node.follower.kind === 'blocks' ? 'bitcoind' : 'esplora',
+        syncProblem: node.syncProblem(),
+        heapBytes: BigInt(heapBytes()),
+        heapLimitBytes: BigInt(parts.heapLimitBytes),
         gossipAtUnixSecs: BigInt(node.gossip?.madeAt() ?? 0),
       });
     },
