@@ -18,6 +18,7 @@ import { BadRequest, errorDetailsClientMiddleware, RichClientError } from 'nice-
 import { SwapError, type FieldViolation } from '../errors.js';
 import { AdminServiceDefinition } from '../gen/ln_liquid_swap/v1/admin.js';
 import { SwapServiceDefinition } from '../gen/ln_liquid_swap/v1/swap.js';
+import { LightningNodeServiceDefinition } from '../gen/lnnode/v1/lnnode.js';
 import { RemoteError, type RemoteOutcome } from './buyerError.js';
 import { printable } from './printable.js';
 
@@ -35,6 +36,8 @@ export type RpcEndpoint = {
 export type SellerClient = Client<typeof SwapServiceDefinition, DeadlineOptions>;
 /** The operator's service. */
 export type AdminClient = Client<typeof AdminServiceDefinition, DeadlineOptions>;
+/** The service of lnnoded. */
+export type LnnodeClient = Client<typeof LightningNodeServiceDefinition, DeadlineOptions>;
 
 /** An open connection. */
 export type RpcConnection<C> = { readonly client: C; close(): void };
@@ -93,7 +96,7 @@ const translate = ({ address, token }: RpcEndpoint): ClientMiddleware =>
       ...options,
       metadata,
       onTrailer: (trailer) => {
-        code = trailer.get('swap-error-code');
+        code = trailer.get('swap-error-code') ?? trailer.get('lnnode-error-code');
         options.onTrailer?.(trailer);
       },
     };
@@ -145,3 +148,7 @@ export const openSeller = (endpoint: RpcEndpoint): RpcConnection<SellerClient> =
 /** Opens a channel to the operator's listener. */
 export const openAdmin = (endpoint: RpcEndpoint): RpcConnection<AdminClient> =>
   open(endpoint, (factory, channel) => factory.create(AdminServiceDefinition, channel, withDeadline));
+
+/** Opens a channel to lnnoded. */
+export const openLnnode = (endpoint: RpcEndpoint): RpcConnection<LnnodeClient> =>
+  open(endpoint, (factory, channel) => factory.create(LightningNodeServiceDefinition, channel, withDeadline));

@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { addAdminCommands } from './adminCommands.js';
 import { addBuyCommands } from './buyCommands.js';
 import { describeFailure, EXIT, failureLine } from './exit.js';
+import { addLnnodeCommands } from './lnnodeCommands.js';
 import { addLookCommands } from './lookCommands.js';
 import { colour } from './output.js';
 
@@ -42,6 +43,7 @@ function swapProgram(): Command {
   addLookCommands(program);
   addBuyCommands(program);
   addAdminCommands(program);
+  addLnnodeCommands(program);
   return program;
 }
 

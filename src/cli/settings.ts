@@ -206,6 +206,9 @@ export const sellerEndpoint = ({ config }: Settings): RpcEndpoint => required('s
 /** The operator's listener. @throws SwapError `bad_config`. */
 export const adminEndpoint = ({ config }: Settings): RpcEndpoint => required('admin', config.admin);
 
+/** The own Lightning node. @throws SwapError `bad_config`. */
+export const lightningEndpoint = ({ config }: Settings): RpcEndpoint => required('lightning', config.lightning);
+
 /**
  * The buyer's own servers.
  *
