@@ -78,6 +78,7 @@ describe('a payer that vanished', () => {
     expect(await isPending()).toBe(true);
     await world.mine(1);
     await eventually('a public preimage', async () => !(await isPending()));
+    expect(await payee.port.lookupInvoice(paymentHash)).toMatchObject({ isTimedOutOnChain: false });
     await world.restart('payee', 'SIGKILL');
     await world.mine(6);
 

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import { msat, type PaymentHash } from '../../src/core/units.js';
+import { ChannelState, InvoiceState } from '../../src/gen/lnnode/v1/lnnode.js';
 import { eventually } from '../support/eventually.js';
 import {
   invoiceRequest,
@@ -13,7 +14,7 @@ import {
   type Peer,
 } from '../support/lightningWorld.js';
 
-vi.setConfig({ testTimeout: 90_000 });
+vi.setConfig({ testTimeout: 150_000 });
 
 let world: LightningWorld;
 let payer: Peer;
@@ -21,7 +22,6 @@ let payee: Peer;
 
 beforeAll(async () => {
   world = await startLightningWorld(['payer', 'payee']);
-  await world.openChannel({ from: 'payer', to: 'payee', capacitySats: 1_000_000n, pushMsat: 100_000_000n });
   payer = world.peer('payer');
   payee = world.peer('payee');
 });
@@ -55,37 +55,60 @@ async function mineSlowly(blocks: number): Promise<void> {
   }
 }
 
-describe('a settled payment whose payer times it out on the chain while the node is down', () => {
-  it('is named as such when the node is back, for as long as the chain says so', async () => {
-    const fine = await held();
-    await payee.port.settleInvoice(fine.preimage);
-    await eventually('paid', async () => (await payer.port.lookupPayment(fine.paymentHash))?.state === 'SUCCEEDED');
+const paymentIs = (hash: PaymentHash, state: string): Promise<unknown> =>
+  eventually(`payment ${state}`, async () => (await payer.port.lookupPayment(hash))?.state === state);
 
-    const { paymentHash, preimage, deadline } = await held();
-    await world.halt('payer', 'SIGKILL');
-    await payee.port.settleInvoice(preimage);
-    await eventually('SETTLED', async () => (await payee.port.lookupInvoice(paymentHash))?.state === 'SETTLED');
-    expect(await lookup(paymentHash)).toMatchObject({ isHtlcPending: true, isTimedOutOnChain: false });
-    await world.halt('payee', 'SIGKILL');
+/** Two payments that are settled; then its payer, alone, closes the channel and takes the second one back. */
+async function takenBack() {
+  await world.openChannel({ from: 'payer', to: 'payee', capacitySats: 1_000_000n, pushMsat: 100_000_000n });
+  const fine = await held();
+  await payee.port.settleInvoice(fine.preimage);
+  await paymentIs(fine.paymentHash, 'SUCCEEDED');
+  const { paymentHash, preimage, deadline } = await held();
+  await world.halt('payer', 'SIGKILL');
+  await payee.port.settleInvoice(preimage);
+  await eventually('SETTLED', async () => (await payee.port.lookupInvoice(paymentHash))?.state === 'SETTLED');
+  expect(await lookup(paymentHash)).toMatchObject({ isHtlcPending: true, isTimedOutOnChain: false });
+  await world.halt('payee', 'SIGKILL');
 
-    await world.resume('payer');
-    await world.mine(deadline - world.chain.tip.height);
-    await eventually('force close', async () => {
-      await world.mine(1);
-      return world.chain.mempoolTxids().length > 0;
-    });
-    await mineSlowly(4);
+  await world.resume('payer');
+  await world.mine(deadline - world.chain.tip.height);
+  await eventually('force close', async () => {
+    await world.mine(1);
+    const { channels } = await payer.client.listChannels({});
+    return channels.every(({ state }) => state === ChannelState.SWEEPING);
+  });
+  await mineSlowly(4);
 
-    await world.resume('payee');
-    await world.caughtUp();
-    expect(await lookup(paymentHash)).toMatchObject({ state: 3, isHtlcPending: true, isTimedOutOnChain: true });
+  await world.resume('payee');
+  await world.caughtUp();
+  expect(await lookup(paymentHash)).toMatchObject({ isHtlcPending: true, isTimedOutOnChain: true });
+  return { paymentHash, fine: fine.paymentHash };
+}
+
+describe('a settled payment that its payer timed out on the chain while the node was down', () => {
+  it('is named as such when the node is back, for good', async () => {
+    const { paymentHash, fine } = await takenBack();
     expect(await payee.port.lookupInvoice(paymentHash)).toMatchObject({ isTimedOutOnChain: true });
-    expect(await lookup(fine.paymentHash)).toMatchObject({ isTimedOutOnChain: false });
+    expect(await lookup(fine)).toMatchObject({ isTimedOutOnChain: false });
 
     await world.mine(6);
-    await eventually('FAILED', async () => (await payer.port.lookupPayment(paymentHash))?.state === 'FAILED');
+    await paymentIs(paymentHash, 'FAILED');
     expect(await lookup(paymentHash)).toMatchObject({ isHtlcPending: false, isTimedOutOnChain: true });
     await world.restart('payee', 'SIGKILL');
-    expect(await lookup(paymentHash)).toMatchObject({ state: 3, isHtlcPending: false, isTimedOutOnChain: true });
+    const settled = { state: InvoiceState.SETTLED, isHtlcPending: false, isTimedOutOnChain: true };
+    expect(await lookup(paymentHash)).toMatchObject(settled);
+  });
+  it('is taken after all when a reorg undoes the timeout', async () => {
+    const { paymentHash } = await takenBack();
+    await world.halt('payer', 'SIGKILL');
+    world.chain.reorg(12); // to below the expiry: the timeout is not valid there and is forgotten
+    await world.caughtUp();
+    expect(await lookup(paymentHash)).toMatchObject({ isHtlcPending: true, isTimedOutOnChain: false });
+    await eventually('the claim', () => world.chain.mempoolTxids().length > 0, 45_000);
+    await world.mine(7);
+    expect(await lookup(paymentHash)).toMatchObject({ isHtlcPending: false, isTimedOutOnChain: false });
+    await world.resume('payer');
+    await paymentIs(paymentHash, 'SUCCEEDED');
   });
 });
