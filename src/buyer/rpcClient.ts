@@ -149,6 +149,13 @@ export const openSeller = (endpoint: RpcEndpoint): RpcConnection<SellerClient> =
 export const openAdmin = (endpoint: RpcEndpoint): RpcConnection<AdminClient> =>
   open(endpoint, (factory, channel) => factory.create(AdminServiceDefinition, channel, withDeadline));
 
+/** A stream lasts as long as it is read. */
+const lnnodeDeadlines = Object.fromEntries(
+  Object.entries(LightningNodeServiceDefinition.methods)
+    .filter(([, { responseStream }]) => !responseStream)
+    .map(([name]) => [name, withDeadline['*']]),
+);
+
 /** Opens a channel to lnnoded. */
 export const openLnnode = (endpoint: RpcEndpoint): RpcConnection<LnnodeClient> =>
-  open(endpoint, (factory, channel) => factory.create(LightningNodeServiceDefinition, channel, withDeadline));
+  open(endpoint, (factory, channel) => factory.create(LightningNodeServiceDefinition, channel, lnnodeDeadlines));

@@ -10,9 +10,6 @@ import { argument, bytesArgument, nodeIdArgument, withLnnode } from './lnnodeCli
 import { noOptions } from './options.js';
 import { action, type Run } from './run.js';
 
-/** A call has some end; this one is far away. */
-const YEAR_MS = 365 * 86_400_000;
-
 const EXPECTED = 'expected a type 32768..65535';
 const messageType = z
   .string()
@@ -55,9 +52,8 @@ async function tail(run: Run, options: z.output<typeof tailOptions>): Promise<Ex
     stopping.abort();
   });
   return await withLnnode(run, async (client) => {
-    const call = { deadline: new Date(Date.now() + YEAR_MS), signal: stopping.signal };
     try {
-      for await (const message of client.subscribeCustomMessages({ types }, call)) {
+      for await (const message of client.subscribeCustomMessages({ types }, { signal: stopping.signal })) {
         const { sequence, nodeId, type, payload } = message;
         if (sequence === 0n) run.out.progress('listening; Ctrl-C ends');
         else run.out.result(message, () => `${sequence} ${hex(nodeId)} ${type} ${hex(payload)}`);
