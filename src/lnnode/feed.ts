@@ -12,6 +12,8 @@ type Subscription<T> = {
 
 export type Feed<T> = {
   publish(item: T): void;
+  /** Weight of what waits for the subscriber that is furthest behind. */
+  readonly heaviest: () => number;
   /** Items from now on, until the signal aborts. @throws NodeError `too_slow` */
   subscribe(signal: AbortSignal, subscription?: Subscription<T>): AsyncIterable<T>;
   /** Ends all subscriptions with NodeError `shutting_down`. */
@@ -22,6 +24,8 @@ export type FeedLimit<T> = {
   /** Greatest weight of the items that wait for one subscriber. */
   readonly most: number;
   readonly weigh: (item: T) => number;
+  /** Called when a subscriber took an item or ended. */
+  readonly taken?: () => void;
 };
 
 type Queue<T> = {
@@ -33,12 +37,15 @@ type Queue<T> = {
 };
 
 /** A feed without history; a thousand items may wait if no limit is given. */
-export function makeFeed<T>({ most, weigh }: FeedLimit<T> = { most: MAX_WAITING, weigh: () => 1 }): Feed<T> {
+export function makeFeed<T>(limit: FeedLimit<T> = { most: MAX_WAITING, weigh: () => 1 }): Feed<T> {
+  const { most, weigh } = limit;
   const queues = new Set<Queue<T>>();
   let isClosed = false;
 
   const end = (queue: Queue<T>): void => {
-    if (queues.delete(queue)) queue.subscription.ended?.();
+    if (!queues.delete(queue)) return;
+    queue.subscription.ended?.();
+    limit.taken?.();
   };
 
   const offer = (queue: Queue<T>, item: T): void => {
@@ -63,6 +70,7 @@ export function makeFeed<T>({ most, weigh }: FeedLimit<T> = { most: MAX_WAITING,
         const item = queue.items.shift();
         if (item !== undefined) {
           queue.weight -= weigh(item);
+          limit.taken?.();
           yield item;
         } else {
           await new Promise<void>((resolve) => {
@@ -79,6 +87,7 @@ export function makeFeed<T>({ most, weigh }: FeedLimit<T> = { most: MAX_WAITING,
     publish: (item) => {
       for (const queue of [...queues]) offer(queue, item);
     },
+    heaviest: () => Math.max(0, ...[...queues].map(({ weight }) => weight)),
     subscribe: (signal, subscription = {}) => {
       const queue: Queue<T> = { subscription, items: [], weight: 0, isLost: false, wake: () => undefined };
       queues.add(queue); // at once: nothing between the call and the first read is missed

@@ -12,6 +12,8 @@ export type Line = {
   room(): number;
   /** More waits than it takes now: it runs a turn once there is room. */
   wantRoom(): void;
+  /** Reads nothing from it while it is held. */
+  hold(isHeld: boolean): void;
 };
 
 /** A custom message: who it comes from or goes to, its type, and the bytes after the type. */
@@ -27,6 +29,7 @@ const sizeOf = ({ payload }: CustomMessage): number => payload.length + MESSAGE_
 export function makeLinks() {
   const links = new Map<string, Link>();
   const waiting = new Set<Link>();
+  const held = new Set<Line>();
   let readingFrom: Line | undefined;
 
   const takeFrom = (link: Link): CustomMessage[] => {
@@ -89,6 +92,18 @@ export function makeLinks() {
       link.queue.push(message);
       link.bytes = bytes;
       waiting.add(link);
+    },
+    /** Reads nothing from a peer until `release`. */
+    hold: (nodeId: Pubkey): void => {
+      const line = links.get(nodeId)?.line;
+      if (line === undefined) return;
+      held.add(line);
+      line.hold(true);
+    },
+    /** Reads from all peers again. */
+    release: (): void => {
+      for (const line of held) line.hold(false);
+      held.clear();
     },
     /** What LDK may have now: no more than the connections take, so that nothing piles up inside LDK. */
     take: (): CustomMessage[] => [...waiting].flatMap(takeFrom),

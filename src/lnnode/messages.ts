@@ -1,5 +1,6 @@
 /** Custom messages of applications: which types are known, who gets what comes in, and sending. */
 import type { Pubkey } from '../core/units.js';
+import { makeBackpressure } from './backpressure.js';
 import { NodeError } from './errors.js';
 import { makeFeed } from './feed.js';
 import type { CustomMessage, Links } from './links.js';
@@ -12,7 +13,7 @@ export const MAX_MESSAGE_TYPE = 65_535;
 export const MAX_PAYLOAD_BYTES = 65_533;
 
 /** Bytes that may wait for one subscriber, and what each message counts besides its payload. */
-const MAX_WAITING_BYTES = 16 * 1024 * 1024;
+const MAX_WAITING_BYTES = 32 * 1024 * 1024;
 const MESSAGE_OVERHEAD = 200;
 
 /** A message of a peer; `sequence` counts them from 1 since the node started. */
@@ -34,7 +35,12 @@ export function makeMessages({ links, turns, types }: MessagesParts) {
   const feed = makeFeed<ReceivedMessage>({
     most: MAX_WAITING_BYTES,
     weigh: ({ payload }) => payload.length + MESSAGE_OVERHEAD,
+    taken: () => {
+      backpressure.taken();
+    },
   });
+  const { hold, release } = links;
+  const backpressure = makeBackpressure({ waitingBytes: feed.heaviest, hold, release });
   let sequence = 0n;
 
   const count = (type: number, change: 1 | -1): void => {
@@ -50,6 +56,7 @@ export function makeMessages({ links, turns, types }: MessagesParts) {
       const numbered = { ...message, sequence: ++sequence };
       turns.after(() => {
         feed.publish(numbered);
+        backpressure.handedOut(message.nodeId);
       });
     },
     /** Queues a message for the connection. @throws NodeError `peer_not_connected`, `send_queue_full` */

@@ -94,6 +94,7 @@ export function makeConnection(parts: ConnectionParts): Connection {
   let outboxBytes = 0;
   let unread: Buffer = Buffer.alloc(0);
   let isPaused = false; // LDK wants no bytes
+  let isHeld = false; // nobody takes what it says
   let isFull = false; // the socket's own buffer
   let wasRefused = false; // someone was told that there is no room, and waits
   let isClosing = false;
@@ -114,11 +115,11 @@ export function makeConnection(parts: ConnectionParts): Connection {
     if (!wasRefused || isFull || isClosing) return;
     wasRefused = false;
     setImmediate(() => {
-      enter(parts.spaceAvailable);
+      if (!isClosing) enter(parts.spaceAvailable);
     });
   };
   const readOn = (): void => {
-    while (unread.length > 0 && !isPaused && !isClosing) {
+    while (unread.length > 0 && !isPaused && !isHeld && !isClosing) {
       const slice = unread.subarray(0, SLICE_BYTES);
       unread = unread.subarray(SLICE_BYTES);
       const verdict = parts.read(slice);
@@ -129,18 +130,34 @@ export function makeConnection(parts: ConnectionParts): Connection {
       }
     }
   };
+  const goOn = (): void => {
+    setImmediate(() => {
+      if (isClosing)
+        socket.resume(); // to see its end
+      else enter(readOn);
+      if (!isPaused && !isHeld) socket.resume();
+    });
+  };
   const resume = (): void => {
     if (!isPaused) return;
     isPaused = false;
-    setImmediate(() => {
-      enter(readOn);
-      if (!isPaused) socket.resume();
-    });
+    goOn();
+  };
+  const hold = (next: boolean): void => {
+    isHeld = next;
+    if (isHeld) socket.pause();
+    else goOn();
   };
   socket.on('data', (data) => {
     if (isClosing) return;
     unread = unread.length === 0 ? data : Buffer.concat([unread, data]);
     enter(readOn);
+  });
+  socket.on('close', () => {
+    // the plug may belong to another connection by now
+    isClosing = true;
+    isEnded = true;
+    unread = Buffer.alloc(0);
   });
   socket.on('drain', () => {
     isFull = false;
@@ -161,6 +178,7 @@ export function makeConnection(parts: ConnectionParts): Connection {
     socket,
     room,
     wantRoom,
+    hold,
     push,
     close,
     flush: () => {
