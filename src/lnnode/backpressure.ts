@@ -1,6 +1,6 @@
 /**
- * Lets peers wait while a subscriber is behind, so that a flood does not cut off one that reads. A subscriber that takes
- * nothing at all makes nobody wait for long: pings have to be answered.
+ * Lets peers wait while a subscriber that reads is behind, so that a flood does not cut it off. Nobody waits for one that
+ * takes nothing, or for long: pings have to be answered.
  */
 import type { Pubkey } from '../core/units.js';
 
@@ -8,10 +8,11 @@ import type { Pubkey } from '../core/units.js';
 const HIGH_BYTES = 1024 * 1024;
 const LOW_BYTES = 256 * 1024;
 const MAX_HOLD_MS = 5000;
+const CHECK_MS = 100;
 
 export type BackpressureParts = {
-  /** Bytes that wait for the subscriber that is furthest behind. */
-  readonly waitingBytes: () => number;
+  /** Bytes that wait for the subscriber that is furthest behind, of those that read. */
+  readonly backlog: () => number;
   /** Stops reading from a peer. */
   readonly hold: (nodeId: Pubkey) => void;
   /** Reads from all of them again. */
@@ -19,13 +20,17 @@ export type BackpressureParts = {
 };
 
 /** Decides who waits and how long. Called after turns. */
-export function makeBackpressure({ waitingBytes, hold, release }: BackpressureParts) {
+export function makeBackpressure({ backlog, hold, release }: BackpressureParts) {
   let timer: NodeJS.Timeout | undefined;
-  let isProgressing = false;
-  let isPatient = true;
+  let since = 0;
+  let isPatient = true; // until the next time that nothing much waits
 
-  const end = (): void => {
-    clearTimeout(timer);
+  const check = (): void => {
+    const isLow = backlog() < LOW_BYTES;
+    if (isLow) isPatient = true;
+    else if (timer !== undefined && performance.now() - since > MAX_HOLD_MS) isPatient = false;
+    if (timer === undefined || (isPatient && !isLow)) return;
+    clearInterval(timer);
     timer = undefined;
     release();
   };
@@ -33,21 +38,14 @@ export function makeBackpressure({ waitingBytes, hold, release }: BackpressurePa
   return {
     /** A message of a peer was handed out. */
     handedOut: (nodeId: Pubkey): void => {
-      if (!isPatient || waitingBytes() <= HIGH_BYTES) return;
+      check();
+      if (!isPatient || backlog() <= HIGH_BYTES) return;
       hold(nodeId);
       if (timer !== undefined) return;
-      isProgressing = false;
-      timer = setTimeout(() => {
-        isPatient = isProgressing;
-        end();
-      }, MAX_HOLD_MS).unref();
+      since = performance.now();
+      timer = setInterval(check, CHECK_MS).unref();
     },
     /** A subscriber took a message, or is gone. */
-    taken: (): void => {
-      isProgressing = true;
-      if (waitingBytes() >= LOW_BYTES) return;
-      isPatient = true;
-      if (timer !== undefined) end();
-    },
+    taken: check,
   };
 }

@@ -2,6 +2,8 @@
 import { NodeError } from './errors.js';
 
 const MAX_WAITING = 1000;
+/** A subscriber that lets items wait and takes none for so long does not read. */
+const IDLE_MS = 1000;
 
 type Subscription<T> = {
   /** Only items for which it is true; all without it. */
@@ -12,8 +14,8 @@ type Subscription<T> = {
 
 export type Feed<T> = {
   publish(item: T): void;
-  /** Weight of what waits for the subscriber that is furthest behind. */
-  readonly heaviest: () => number;
+  /** Weight of what waits for the subscriber that is furthest behind, of those that read. */
+  readonly backlog: () => number;
   /** Items from now on, until the signal aborts. @throws NodeError `too_slow` */
   subscribe(signal: AbortSignal, subscription?: Subscription<T>): AsyncIterable<T>;
   /** Ends all subscriptions with NodeError `shutting_down`. */
@@ -32,6 +34,7 @@ type Queue<T> = {
   readonly subscription: Subscription<T>;
   items: T[];
   weight: number;
+  takenAt: number;
   isLost: boolean;
   wake: () => void;
 };
@@ -56,6 +59,7 @@ export function makeFeed<T>(limit: FeedLimit<T> = { most: MAX_WAITING, weigh: ()
       queue.items = []; // a subscriber that reads nothing must not hold them
       end(queue);
     } else {
+      if (queue.items.length === 0) queue.takenAt = performance.now(); // it could not take any before
       queue.items.push(item);
       queue.weight = weight;
     }
@@ -70,6 +74,7 @@ export function makeFeed<T>(limit: FeedLimit<T> = { most: MAX_WAITING, weigh: ()
         const item = queue.items.shift();
         if (item !== undefined) {
           queue.weight -= weigh(item);
+          queue.takenAt = performance.now();
           limit.taken?.();
           yield item;
         } else {
@@ -87,9 +92,12 @@ export function makeFeed<T>(limit: FeedLimit<T> = { most: MAX_WAITING, weigh: ()
     publish: (item) => {
       for (const queue of [...queues]) offer(queue, item);
     },
-    heaviest: () => Math.max(0, ...[...queues].map(({ weight }) => weight)),
+    backlog: () => {
+      const reading = [...queues].filter(({ takenAt }) => performance.now() - takenAt < IDLE_MS);
+      return Math.max(0, ...reading.map(({ weight }) => weight));
+    },
     subscribe: (signal, subscription = {}) => {
-      const queue: Queue<T> = { subscription, items: [], weight: 0, isLost: false, wake: () => undefined };
+      const queue: Queue<T> = { subscription, items: [], weight: 0, takenAt: 0, isLost: false, wake: () => undefined };
       queues.add(queue); // at once: nothing between the call and the first read is missed
       const abort = (): void => {
         end(queue);

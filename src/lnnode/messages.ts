@@ -40,7 +40,7 @@ export function makeMessages({ links, turns, types }: MessagesParts) {
     },
   });
   const { hold, release } = links;
-  const backpressure = makeBackpressure({ waitingBytes: feed.heaviest, hold, release });
+  const backpressure = makeBackpressure({ backlog: feed.backlog, hold, release });
   let sequence = 0n;
 
   const count = (type: number, change: 1 | -1): void => {

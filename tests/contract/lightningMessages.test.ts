@@ -222,7 +222,7 @@ describe('a subscriber', () => {
       const stuck = bob.client.subscribeCustomMessages({ types: [40_001, EVEN] })[Symbol.asyncIterator]();
       await stuck.next();
       const payload = Buffer.alloc(60_000);
-      const count = 400; // 24 MB
+      const count = 700; // 42 MB
       for (let sent = 0; sent < count; sent += 1) {
         await eventually(
           'room in the queue',
