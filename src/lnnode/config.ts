@@ -15,7 +15,7 @@ const listen = z
   .refine(({ port }) => port <= 65_535, 'a port of at most 65535');
 
 /** True for addresses that never leave the machine. */
-const isLoopback = (host: string): boolean =>
+export const isLoopback = (host: string): boolean =>
   host === 'localhost' || (isIPv4(host) && host.startsWith('127.')) || (isIPv6(host) && host === '::1');
 
 const wholeNumber = (min: number, max: number) => z.number().int().min(min).max(max);
@@ -26,22 +26,22 @@ const grpcSection = z
     token_file: z.string().min(1),
     tls_cert_file: z.string().min(1).optional(),
     tls_key_file: z.string().min(1).optional(),
+    tls_names: z
+      .array(z.string().regex(/^[0-9a-zA-Z.:-]{1,253}$/, 'host names and addresses'))
+      .max(50)
+      .default([]),
   })
-  .superRefine(({ listen: { host }, tls_cert_file: certFile, tls_key_file: keyFile }, context) => {
-    if ((certFile === undefined) !== (keyFile === undefined)) {
-      const message = 'tls_cert_file and tls_key_file together';
-      context.addIssue({ code: 'custom', path: ['tls_key_file'], message, input: keyFile });
-    }
-    if (!isLoopback(host) && certFile === undefined) {
-      const message = 'a loopback address, or tls_cert_file and tls_key_file';
-      context.addIssue({ code: 'custom', path: ['listen'], message, input: host });
-    }
+  .superRefine(({ tls_cert_file: certFile, tls_key_file: keyFile }, context) => {
+    if ((certFile === undefined) === (keyFile === undefined)) return;
+    const message = 'tls_cert_file and tls_key_file together';
+    context.addIssue({ code: 'custom', path: ['tls_key_file'], message, input: keyFile });
   });
 
 const nodeConfig = z.strictObject({
   node: z.strictObject({
     network: z.enum(['bitcoin', 'testnet', 'regtest']),
     data_dir: z.string().min(1),
+    generation_file: z.string().min(1).optional(),
     p2p_listen: listen.default({ host: '127.0.0.1', port: 0 }),
     alias: z
       .string()

@@ -3,33 +3,52 @@
  * lnnoded, a stand-alone Lightning node.
  *
  * Prints one JSON line on stdout when it is synced and listens; logs go to stderr. Exit codes: 0 stopped by a signal,
- * 2 wrong usage or configuration, 70 a state that cannot be trusted (start again: the database is consistent), 75 planned
+ * 2 wrong usage or configuration, 3 the operator must decide (an older database was put back), 70 a state that cannot be trusted (start again: the database is consistent), 75 planned
  * restart because the memory of LDK is nearly used up (start again).
  */
 import { randomBytes } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
 import { loadConfig, readOrCreateSecretFile, readSecretFile } from '../config.js';
-import { SwapError } from '../errors.js';
+import { SwapError, type ErrorCode } from '../errors.js';
 import { createLogger, type Logger } from '../log.js';
 import { connectBitcoind } from './chain/bitcoind.js';
 import { connectEsplora } from './chain/esplora.js';
-import { configSchema, type LnnodedConfig } from './config.js';
+import { runCommand } from './commands.js';
+import { configSchema, isLoopback, type LnnodedConfig } from './config.js';
+import { openFiles } from './files.js';
 import { gossipFromFile, gossipFromUrl } from './gossip/fetch.js';
 import { EXIT_FATAL } from './ldk/turn.js';
-import { lockDataDir, openDatabase } from './store/db.js';
+import { ownCertificate } from './tls.js';
 
-const USAGE = 'Usage: lnnoded --config FILE.toml   (any key also as LNNODED_SECTION__KEY in the environment)\n';
+const USAGE = `Usage: lnnoded [run] --config FILE.toml     run the node
+       lnnoded backup FILE --config FILE.toml       copy the database, also while the node runs
+       lnnoded accept-restore --config FILE.toml    an older database counts: its channels are given up
+       lnnoded seed [--restore] --config FILE.toml  show the 24 words of the seed, once; or read them from stdin
+Any key also as LNNODED_SECTION__KEY in the environment.
+`;
 const EXIT_USAGE = 2;
+const EXIT_DECIDE = 3;
+const EXIT_OF_CODE: Readonly<Partial<Record<ErrorCode, number>>> = {
+  bad_config: EXIT_USAGE,
+  invalid_argument: EXIT_USAGE,
+  fenced: EXIT_DECIDE,
+  forbidden: EXIT_DECIDE,
+};
 const EXIT_HEAP = 75;
 /** Shorter invoices are for tests. */
 const MIN_EXPIRY_SECS = 60;
 
-function readFlags(): { config?: string | undefined; help?: boolean | undefined } {
+const OPTIONS = {
+  config: { type: 'string' },
+  restore: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
+
+function readFlags() {
   try {
-    return parseArgs({ options: { config: { type: 'string' }, help: { type: 'boolean', short: 'h' } } }).values;
+    return parseArgs({ options: OPTIONS, allowPositionals: true });
   } catch (cause) {
     throw new SwapError('bad_config', `${cause instanceof Error ? cause.message : String(cause)}\n${USAGE}`, { cause });
   }
@@ -38,12 +57,6 @@ function readFlags(): { config?: string | undefined; help?: boolean | undefined 
 function version(): string {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
   return (JSON.parse(text) as { version: string }).version;
-}
-
-function readSeed(dataDir: string): Buffer {
-  const text = readOrCreateSecretFile('node.data_dir', join(dataDir, 'seed'), () => randomBytes(32).toString('hex'));
-  if (!/^[0-9a-f]{64}$/.test(text)) throw new SwapError('bad_config', 'seed: expected 64 hex digits, found other text');
-  return Buffer.from(text, 'hex');
 }
 
 /** The one chain source of the configuration. */
@@ -68,20 +81,22 @@ function openGossip({ gossip }: LnnodedConfig) {
 
 /** What the configuration names, opened and locked. */
 function openResources(config: LnnodedConfig) {
-  const { node, grpc } = config;
-  mkdirSync(node.data_dir, { recursive: true, mode: 0o700 });
-  chmodSync(node.data_dir, 0o700);
-  const lock = lockDataDir(node.data_dir);
-  const token = readOrCreateSecretFile('grpc.token_file', grpc.token_file, () => randomBytes(32).toString('hex'));
+  const { close: closeFiles, ...files } = openFiles(config);
+  const tokenFile = config.grpc.token_file;
+  const token = readOrCreateSecretFile('grpc.token_file', tokenFile, () => randomBytes(32).toString('hex'));
   const { source, pollIntervalMs } = openSource(config);
-  const seed = readSeed(node.data_dir);
-  const db = openDatabase(join(node.data_dir, 'lnnoded.sqlite'));
   const close = (): void => {
     source.close();
-    db.close();
-    lock.release();
+    closeFiles();
   };
-  return { token, source, pollIntervalMs, seed, db, close };
+  return { ...files, token, tls: openTls(config), source, pollIntervalMs, close };
+}
+
+/** Undefined on loopback: plain text that never leaves the machine. */
+function openTls({ node, grpc }: LnnodedConfig): { certFile: string; keyFile: string } | undefined {
+  const { tls_cert_file: certFile, tls_key_file: keyFile } = grpc;
+  if (certFile !== undefined && keyFile !== undefined) return { certFile, keyFile };
+  return isLoopback(grpc.listen.host) ? undefined : ownCertificate(node.data_dir, grpc.listen.host, grpc.tls_names);
 }
 
 /** Aborts at SIGTERM, SIGINT, or when the node asks for a restart. */
@@ -99,7 +114,8 @@ async function run(config: LnnodedConfig, log: Logger): Promise<number> {
   const { node: settings, grpc, policy } = config;
   const stopping = stopSignal();
   let exitCode = 0;
-  const { token, close, ...resources } = openResources(config);
+  const { token, tls, close, reminder, ...resources } = openResources(config);
+  if (reminder !== undefined) log.info(reminder);
   // LDK is large: a wrong configuration is refused before it is loaded.
   const [{ startNode }, { serve }] = await Promise.all([import('./node.js'), import('./rpc/server.js')]);
   const heapLimitBytes = settings.heap_limit_mib * 2 ** 20;
@@ -129,8 +145,6 @@ async function run(config: LnnodedConfig, log: Logger): Promise<number> {
     signal: stopping.signal,
   });
   const p2pAddress = hostPort(settings.p2p_listen.host, node.p2pPort);
-  const { tls_cert_file: certFile, tls_key_file: keyFile } = grpc;
-  const tls = certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile };
   const minInvoiceExpirySecs = settings.network === 'regtest' ? policy.min_invoice_expiry_secs : MIN_EXPIRY_SECS;
   const parts = { node, version: version(), alias: settings.alias, heapLimitBytes, p2pAddress, log };
   const rpc = await serve({ ...parts, ...grpc.listen, token, tls, minInvoiceExpirySecs });
@@ -159,18 +173,23 @@ async function main(): Promise<number> {
   process.umask(0o077);
   let log = createLogger('lnnoded');
   try {
-    const flags = readFlags();
-    if (flags.help === true) {
+    const { values: flags, positionals } = readFlags();
+    if (flags.help) {
       process.stdout.write(USAGE);
       return 0;
     }
     const config = loadConfig({ schema: configSchema, envPrefix: 'LNNODED', file: flags.config, env: process.env });
+    if (flags.restore || (positionals[0] ?? 'run') !== 'run' || positionals.length > 1) {
+      process.stdout.write(runCommand(config, positionals, flags.restore));
+      return 0;
+    }
     log = createLogger('lnnoded', config.log.level);
     return await run(config, log);
   } catch (error) {
-    if (error instanceof SwapError && error.code === 'bad_config') {
+    const exitCode = error instanceof SwapError ? EXIT_OF_CODE[error.code] : undefined;
+    if (error instanceof SwapError && exitCode !== undefined) {
       process.stderr.write(`${error.message}\n`);
-      return EXIT_USAGE;
+      return exitCode;
     }
     if (error instanceof Error && error.name === 'AbortError') return 0; // stopped during the start
     log.fatal({ err: error }, 'cannot go on');

@@ -130,6 +130,7 @@ async function loadParts(options: NodeOptions, base: Base): Promise<{ parts: Ldk
     services.invoices.resume();
     services.channels.releaseAbandoned();
     services.channelBook.rememberAll();
+    base.restored.giveUpChannels(parts.manager, base.wallet);
   });
   turns.run(services.payments.resume);
   return { parts, services, keep };

@@ -16,6 +16,7 @@ import { makeAnchors, type Anchors } from './anchors.js';
 import { makeChannelBook, type ChannelBook } from './channelBook.js';
 import { makeChannels, type Channels } from './channels.js';
 import { makeFeed, type Feed } from './feed.js';
+import type { Generation } from './generation.js';
 import type { GossipSource } from './gossip/fetch.js';
 import { makeGossip, type Gossip } from './gossip/gossip.js';
 import { makeInvoices, type Invoices } from './invoices.js';
@@ -30,11 +31,13 @@ import { makeLinks, type Links } from './links.js';
 import { makeMessages, type Messages } from './messages.js';
 import { makePayments, type Payments } from './payments.js';
 import { makePeerBook, type PeerBook } from './peerBook.js';
+import { makeRestored, type Restored } from './restored.js';
 import { makeSends, type Sends } from './sends.js';
 import { channelRows } from './store/channels.js';
 import { sendRows } from './store/sends.js';
 import type { Database } from './store/db.js';
 import { feeRateRows } from './store/feeRates.js';
+import { generationRows } from './store/generation.js';
 import { gossipRows } from './store/gossip.js';
 import { headerRows, type HeaderRows } from './store/headers.js';
 import { htlcEndRows } from './store/htlcEnds.js';
@@ -49,6 +52,7 @@ const SWEEP_TARGET = 12;
 
 export type NodeOptions = {
   readonly db: Database;
+  readonly generation: Generation;
   readonly source: ChainSource | EsploraSource;
   /** 32 secret bytes. */
   readonly seed: Uint8Array;
@@ -93,6 +97,7 @@ export type Base = {
   readonly peerFeed: Feed<PeerChange>;
   /** Why the last round with the chain source failed; empty after one that worked. */
   readonly chain: { problem: string };
+  readonly restored: Restored;
   /** Records a transaction as ours and sends it after the turn. */
   readonly broadcast: (raw: Uint8Array) => string;
 };
@@ -144,7 +149,8 @@ function makeChain(
 /** Opens the rows and makes what needs no LDK. */
 export function makeBase(options: NodeOptions): Base {
   const { db, source, log, network } = options;
-  const turns = makeTurns(db, log);
+  const turns = makeTurns(db, options.generation, log);
+  const restored = makeRestored(generationRows(db), log);
   const headers = headerRows(db);
   const wallet = makeWallet(walletRows(db), derive(options.seed, 'lnnoded wallet'), network);
   const links = makeLinks();
@@ -160,7 +166,10 @@ export function makeBase(options: NodeOptions): Base {
     messages: makeMessages({ links, turns, types: options.messageTypes }),
     peerFeed: makeFeed(),
     chain: { problem: '' },
+    restored,
     broadcast: (raw) => {
+      const withheld = restored.withheld(raw);
+      if (withheld !== undefined) return withheld;
       const id = wallet.sent(raw);
       turns.after(() => {
         // one after the other: a child is refused before its parent

@@ -1,12 +1,13 @@
 /**
  * The turn: the only way into LDK, and the only way to write to the database.
  *
- * One turn = BEGIN; the body; LDK's events until none is left; the channel manager if it changed; COMMIT. Only then do
- * effects leave the process (socket bytes, broadcasts, notifications). A crash at any moment therefore loses at most
- * effects that the peer or the chain asks for again, and a stale manager beside newer monitors cannot exist.
+ * One turn = BEGIN; the body; LDK's events until none is left; the channel manager if it changed; COMMIT; the generation
+ * file. Only then do effects leave the process (socket bytes, broadcasts, notifications). A crash at any moment therefore
+ * loses at most effects that the peer or the chain asks for again, and a stale manager beside newer monitors cannot exist.
  */
 import type { Logger } from '../../log.js';
 import { NodeError } from '../errors.js';
+import type { Generation } from '../generation.js';
 import type { Database } from '../store/db.js';
 
 /** Exit code for a state that cannot be trusted any more: start again, the database is consistent. */
@@ -35,7 +36,7 @@ function die(log: Logger, what: string, error: unknown): never {
 }
 
 /** Makes the turn machinery; `use` connects the engine once LDK is loaded. */
-export function makeTurns(db: Database, log: Logger) {
+export function makeTurns(db: Database, generation: Generation, log: Logger) {
   const begin = db.prepare('BEGIN');
   const commit = db.prepare('COMMIT');
   let engine: Engine | undefined;
@@ -64,7 +65,9 @@ export function makeTurns(db: Database, log: Logger) {
       outcome = { refused: error };
     }
     settle();
+    generation.raise();
     commit.run();
+    generation.write();
     return outcome;
   };
 
