@@ -212,7 +212,7 @@ export interface SendCustomMessageResponse {
 
 /** Asks for custom messages. */
 export interface SubscribeCustomMessagesRequest {
-  /** Only these types, each 32768..65535, at most 100; empty means the configured ones. */
+  /** Only these types, each 32768..65535, at most 100; empty means the configured ones, of which there must be one. */
   types: number[];
 }
 
@@ -220,7 +220,7 @@ export interface SubscribeCustomMessagesRequest {
 export interface SubscribeCustomMessagesResponse {
   /**
    * Counts the messages of this node since its start, 1 and up; 0 in the first answer, which has no message and says that
-   * the subscription stands.
+   * the subscription stands. Messages of types that were not asked for count too.
    */
   sequence: bigint;
   /** Sender, 33 bytes. */
