@@ -66,6 +66,7 @@ const nodeConfig = z.strictObject({
       poll_interval_ms: wholeNumber(50, 600_000).default(10_000),
     })
     .optional(),
+  metrics: z.strictObject({ listen: listen.refine(({ host }) => isLoopback(host), 'a loopback address') }).optional(),
   messages: z.strictObject({ types: z.array(wholeNumber(32_768, 65_535)).max(1000).default([]) }).prefault({}),
   gossip: z
     .strictObject({

@@ -18,9 +18,9 @@ const DIGITS = 20;
 
 export type Generation = {
   /** Inside a turn: raises the counter if anything was written since the last call. */
-  raise(): void;
+  readonly raise: () => void;
   /** After the commit: returns when the file is on disk. */
-  write(): void;
+  readonly write: () => void;
 };
 
 type FileState = bigint | 'is missing' | 'is unreadable';

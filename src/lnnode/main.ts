@@ -117,7 +117,8 @@ async function run(config: LnnodedConfig, log: Logger): Promise<number> {
   const { token, tls, close, reminder, ...resources } = openResources(config);
   if (reminder !== undefined) log.info(reminder);
   // LDK is large: a wrong configuration is refused before it is loaded.
-  const [{ startNode }, { serve }] = await Promise.all([import('./node.js'), import('./rpc/server.js')]);
+  const modules = [import('./node.js'), import('./rpc/server.js'), import('./metrics.js')] as const;
+  const [{ startNode }, { serve }, { serveMetrics }] = await Promise.all(modules);
   const heapLimitBytes = settings.heap_limit_mib * 2 ** 20;
   const node = await startNode({
     ...resources,
@@ -148,11 +149,13 @@ async function run(config: LnnodedConfig, log: Logger): Promise<number> {
   const minInvoiceExpirySecs = settings.network === 'regtest' ? policy.min_invoice_expiry_secs : MIN_EXPIRY_SECS;
   const parts = { node, version: version(), alias: settings.alias, heapLimitBytes, p2pAddress, log };
   const rpc = await serve({ ...parts, ...grpc.listen, token, tls, minInvoiceExpirySecs });
+  const metrics = await serveMetrics(config.metrics?.listen, { ...parts, db: resources.db });
   const grpcAddress = hostPort(grpc.listen.host, rpc.port);
-  const ready = { ready: true, grpc: grpcAddress, p2p: p2pAddress, node_id: node.nodeId };
+  const ready = { ready: true, grpc: grpcAddress, p2p: p2pAddress, metrics_port: metrics.port, node_id: node.nodeId };
   process.stdout.write(`${JSON.stringify(ready)}\n`);
   await aborted(stopping.signal);
   node.releaseCallers();
+  metrics.stop();
   await rpc.stop();
   await node.stop();
   close();

@@ -22,16 +22,23 @@ export type Restored = ReturnType<typeof makeRestored>;
 /** What is known of given up channels, and the guard over what is sent. */
 export function makeRestored(rows: GenerationRows, log: Logger) {
   const fundings = new Set(rows.givenUp().map(({ txid: id, vout }) => outpointKey({ txid: txid(id), vout })));
+  const told = new Set<Txid>();
   let isWaiting = rows.isRestoreAccepted();
   return {
-    /** The transaction's id if it must never leave this process. */
+    /** The transaction's id if it must never leave this process; nor may one that spends it. */
     withheld: (raw: Uint8Array): Txid | undefined => {
       if (!isWaiting && fundings.size === 0) return undefined;
       const tx = Transaction.fromBuffer(Buffer.from(raw));
-      const spends = tx.ins.map(({ hash, index }) => outpointKey({ txid: txid(displayHex(hash)), vout: index }));
-      if (!isWaiting && !spends.some((point) => fundings.has(point))) return undefined;
-      log.warn({ txid: tx.getId() }, 'not sent: the channel is of a restored database, its peer must close it');
-      return txid(tx.getId());
+      const id = txid(tx.getId());
+      const isBarred = tx.ins.some(({ hash, index }) => {
+        const parent = txid(displayHex(hash));
+        return told.has(parent) || fundings.has(outpointKey({ txid: parent, vout: index }));
+      });
+      if (!isWaiting && !isBarred) return undefined;
+      if (!told.has(id))
+        log.warn({ txid: id }, 'not sent: the channel is of a restored database, its peer must close it');
+      told.add(id); // LDK offers it again with every block
+      return id;
     },
     /** Gives all channels up if the operator accepted this database. Belongs in the first turn. */
     giveUpChannels: (manager: ldk.ChannelManager, wallet: Pick<Wallet, 'nextKey'>): void => {

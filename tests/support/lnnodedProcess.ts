@@ -15,7 +15,13 @@ const PROGRAM = fileURLToPath(new URL('../../dist/lnnode/main.js', import.meta.u
 /** Also enough for weeks of blocks. */
 const READY_MS = 120_000;
 
-const readySchema = z.object({ ready: z.literal(true), grpc: z.string(), p2p: z.string(), node_id: z.string() });
+const readySchema = z.object({
+  ready: z.literal(true),
+  grpc: z.string(),
+  p2p: z.string(),
+  metrics_port: z.number().optional(),
+  node_id: z.string(),
+});
 
 /** What a ready node says about itself. */
 export type Ready = z.output<typeof readySchema>;
