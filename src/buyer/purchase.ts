@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 
 import { claimKey } from '../core/keys.js';
-import { decodeAddress } from '../core/network.js';
+import { decodePayout } from '../core/payout.js';
 import { signClaimProof } from '../core/terms.js';
 import { hex, msat, type Msat, type Sat } from '../core/units.js';
 import type { CreateSwapRequest } from '../gen/ln_liquid_swap/v1/swap.js';
@@ -39,7 +39,7 @@ export async function startPurchase(
   await refuseBadQuote(buyer, quote, { minFundingConfs, maxPriceMsat: wishes.maxPriceMsat });
   const seller = { address: buyer.sellerAddress, given: buyer.givenSellerNodeId };
   const sellerNodeId = trustedNodeId(dir, seller, quote.sellerNodeId);
-  const payout = decodeAddress(wishes.payoutAddress, network);
+  const payout = decodePayout(wishes.payoutAddress, network);
   const number = reserveNumber(dir);
   const record: PurchaseRecord = {
     version: 1,
