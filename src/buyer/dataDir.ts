@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path';
 import { seedFromMnemonic } from '../core/keys.js';
 import type { AcceptedTip } from '../core/tipRule.js';
 import { blockHeight, pubkey, unixSecs, type BlockHash, type Pubkey } from '../core/units.js';
-import { createMnemonicFile, readMnemonicFile } from '../liquid/walletFile.js';
+import { createMnemonicFile, parseMnemonic, readMnemonicFile } from '../liquid/walletFile.js';
 import { BuyerError } from './buyerError.js';
 import { makePrivateFolder, namesIn, readPrivateFile, systemCode, takeLock, writePrivateFile } from './files.js';
 import { decodeRecord, encodeRecord, isFinal, type Progress, type PurchaseRecord } from './record.js';
@@ -19,11 +19,28 @@ export const isInitialized = (dir: string): boolean => existsSync(join(dir, 'mne
 
 /** Makes the mnemonic. @returns its words, to be shown once. @throws BuyerError `already_initialized`. */
 export function initDataDir(dir: string): string {
+  refuseInitialized(dir);
+  return createMnemonicFile(join(dir, 'mnemonic'));
+}
+
+/**
+ * Makes a data directory of words from another one. Purchases are numbered from `firstNumber` on, because the number
+ * decides the claim key and the lost directory has used the low ones.
+ *
+ * @throws BuyerError `already_initialized`; SwapError `invalid_argument` for words that are no mnemonic.
+ */
+export function restoreDataDir(dir: string, words: string, firstNumber: number): void {
+  const mnemonic = parseMnemonic(words);
+  refuseInitialized(dir);
+  makePrivateFolder(purchaseFolder(dir, firstNumber - 1));
+  createMnemonicFile(join(dir, 'mnemonic'), mnemonic);
+}
+
+function refuseInitialized(dir: string): void {
   makePrivateFolder(dir);
   if (isInitialized(dir)) {
     throw new BuyerError('already_initialized', `expected no mnemonic in ${dir}, found one; it is kept`);
   }
-  return createMnemonicFile(join(dir, 'mnemonic'));
 }
 
 /** The BIP39 seed. @throws BuyerError `not_initialized`. */
