@@ -85,7 +85,7 @@ export { claimKitFile } from './buyer/claimStep.js';
 export { readClaimKit } from './buyer/claimKit.js';
 export type { ClaimKit } from './buyer/claimKit.js';
 export { claimFromKit } from './buyer/claimFromKit.js';
-export type { ClaimEnd, ClaimNews } from './buyer/claim.js';
+export type { ClaimEnd, ClaimNews } from './buyer/claimFollow.js';
 
 // Evidence.
 export { readEvidence, verifyEvidence } from './buyer/evidence.js';

@@ -2,7 +2,7 @@
 import type { Swap } from '../gen/ln_liquid_swap/v1/swap.js';
 import type { PaymentResult } from '../lightning/node.js';
 import type { Buyer } from './buyer.js';
-import type { ClaimNews } from './claim.js';
+import type { ClaimNews } from './claimFollow.js';
 import type { PurchaseRecord, Step } from './record.js';
 import type { VerificationReport } from './verify.js';
 

@@ -7,7 +7,7 @@ import type { LightningNode, PaymentResult } from '../lightning/node.js';
 import type { Buyer } from './buyer.js';
 import { BuyerError, RemoteError } from './buyerError.js';
 import { isWorthWaiting } from './check.js';
-import { findSpend } from './claim.js';
+import { findSpend } from './claimLook.js';
 import { claimSource, writeKit } from './claimStep.js';
 import type { Handover } from './deal.js';
 import type { Drive } from './drive.js';

@@ -64,7 +64,12 @@ const htlcSchema = z.strictObject({
   outpoints: z.array(outpointSchema),
 });
 
-const claimSchema = z.strictObject({ txid: z.string().transform(txid), raw: hexText });
+const claimSchema = z.strictObject({
+  txid: z.string().transform(txid),
+  raw: hexText,
+  /** Liquid's tip when it was signed; records of earlier programs do not tell. */
+  height: z.int().transform(blockHeight).optional(),
+});
 const preimageHex = z.string().regex(/^[0-9a-f]{64}$/);
 
 const progressSchema = z.discriminatedUnion('step', [
@@ -108,6 +113,8 @@ const recordSchema = z.strictObject({
     address: z.string(),
     scriptPubKey: hexText,
     blindingPubkey: z.string().transform(pubkey).nullable(),
+    /** Where L-BTC that is left goes if the address is not of the own wallet; records of earlier programs have none. */
+    changeScript: hexText.optional(),
   }),
   progress: progressSchema,
 });
@@ -118,6 +125,8 @@ export type PurchaseRecord = z.output<typeof recordSchema>;
 export type Progress = z.output<typeof progressSchema>;
 /** Name of a step. */
 export type Step = Progress['step'];
+/** A version of the claim as it is stored. */
+export type StoredClaim = z.output<typeof claimSchema>;
 /** A verified HTLC as it is stored. */
 export type StoredHtlc = z.output<typeof htlcSchema>;
 

@@ -1,5 +1,6 @@
 /** How records, swaps, checks and events look: for scripts, and for people. */
 import type { CheckCode } from '../buyer/check.js';
+import type { ClaimNews } from '../buyer/claimFollow.js';
 import type { PurchaseEvent } from '../buyer/drive.js';
 import { printable } from '../buyer/printable.js';
 import type { SellerOffer, SellerQuote } from '../buyer/quote.js';
@@ -201,12 +202,23 @@ export function describeEvent(event: PurchaseEvent): string | undefined {
     case 'payment':
       return `payment: ${event.state}`;
     case 'claim':
-      return event.news.kind === 'seen'
-        ? `claim ${event.news.txid}: ${event.news.confirmations} of 2 confirmations`
-        : `claim broadcast through ${event.news.server}: ${printable(event.news.outcome)}`;
+      return claimLine(event.news);
     case 'waiting':
       return `waiting: ${printable(event.problem)}`;
     default:
       throw new Error(`unknown event ${JSON.stringify(event satisfies never)}`);
+  }
+}
+
+function claimLine(news: ClaimNews): string {
+  switch (news.kind) {
+    case 'seen':
+      return `claim ${news.txid}: ${news.confirmations} of 2 confirmations`;
+    case 'broadcast':
+      return `claim broadcast through ${news.server}: ${printable(news.outcome)}`;
+    case 'bumped':
+      return `claim signed again as ${news.txid} with a fee of ${news.feeSat.toString()} sat (${news.reason})`;
+    default:
+      throw new Error(`unknown news ${JSON.stringify(news satisfies never)}`);
   }
 }

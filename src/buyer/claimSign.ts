@@ -1,0 +1,52 @@
+/** From what the servers show to a signed version of the claim: the first one and every later one. */
+import type { Preimage } from '../core/units.js';
+import { loadZkp } from '../liquid/zkp.js';
+import type { ClaimSource } from './claim.js';
+import { conditionsOf, freeOutpoints, toReplace, type Bump, type ClaimVersion } from './claimBump.js';
+import { lookAtClaim, type ClaimView } from './claimLook.js';
+import { signBestClaim, type FeeWallet } from './feeCoin.js';
+import { askAll, type NamedChain } from './observe.js';
+
+/** What a version is signed for. */
+export type ClaimNeed = Omit<Bump, 'kind' | 'reason'>;
+
+/** A version and what it pays. */
+export type PricedVersion = ClaimVersion & { readonly feeSat: bigint };
+
+/** A claim of the HTLC that our key signed, although this program does not know it: by the kit, or before a lost record. */
+function claimSeen(views: readonly ClaimView[]): ClaimVersion | undefined {
+  const claims = views.flatMap(({ spends }) => spends);
+  const found = claims.find(({ kind, spends }) => kind === 'claimed' && spends.includes(0));
+  return found && { txid: found.txid, raw: found.raw, height: conditionsOf(views).tipHeight };
+}
+
+/**
+ * What the first version is signed for, by all servers that answer.
+ *
+ * @returns a version that is there already, to be followed instead of a new one.
+ * @throws SwapError `chain_unavailable` if none answers.
+ */
+export async function beginClaim(
+  chains: readonly NamedChain[],
+  source: ClaimSource,
+): Promise<{ readonly seen: ClaimVersion } | { readonly need: ClaimNeed }> {
+  const { answers: views } = await askAll(chains, async (named) => await lookAtClaim(named, source, new Map()));
+  const seen = claimSeen(views);
+  if (seen !== undefined) return { seen };
+  const situation = { versions: [], views };
+  const outpoints = freeOutpoints(source, situation);
+  return { need: { ...conditionsOf(views), outpoints, replaces: toReplace(situation) } };
+}
+
+/** Signs a version. @throws SwapError `feerate_too_high` if nothing pays what it needs. */
+export async function signVersion(
+  source: ClaimSource,
+  preimage: Preimage,
+  need: ClaimNeed,
+  wallet: FeeWallet | undefined,
+): Promise<PricedVersion> {
+  const { tipHeight, feeRate, outpoints, replaces } = need;
+  const now = { preimage, tipHeight, feeRate, outpoints, replaces };
+  const { txid, raw, feeSat } = await signBestClaim(await loadZkp(), source, now, wallet);
+  return { txid, raw, feeSat, height: tipHeight };
+}
