@@ -26,7 +26,8 @@ export type Wishes = {
 /**
  * Judges the quote and stores the purchase with step `quoted`; nothing was sent to the seller yet.
  *
- * @throws BuyerError `quote_refused`, `seller_node_changed`; SwapError `invalid_argument` for the payout address.
+ * @throws BuyerError `quote_refused`, `seller_node_changed`; SwapError `invalid_argument` for the payout address,
+ *   `chain_unavailable`.
  */
 export async function startPurchase(
   buyer: Buyer,
@@ -40,6 +41,9 @@ export async function startPurchase(
   const seller = { address: buyer.sellerAddress, given: buyer.givenSellerNodeId };
   const sellerNodeId = trustedNodeId(dir, seller, quote.sellerNodeId);
   const payout = decodePayout(wishes.payoutAddress, network);
+  // An exchange would lose L-BTC beside its deposit, so what is left of it comes home.
+  const isOwn = await buyer.wallet.owns(payout.scriptPubKey);
+  const changeScript = isOwn ? undefined : hex(await buyer.wallet.changeScript());
   const number = reserveNumber(dir);
   const record: PurchaseRecord = {
     version: 1,
@@ -60,6 +64,7 @@ export async function startPurchase(
       address: wishes.payoutAddress,
       scriptPubKey: hex(payout.scriptPubKey),
       blindingPubkey: payout.blindingPubkey ?? null,
+      changeScript,
     },
     progress: { step: 'quoted' },
   };
