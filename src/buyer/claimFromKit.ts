@@ -2,8 +2,6 @@
 import { hashPreimage } from '../core/htlc.js';
 import type { Preimage } from '../core/units.js';
 import { SwapError } from '../errors.js';
-import { hashPreimage } from '../core/htlc.js';
-import type { Preimage } from '../core/units.js';
 import type { ChainSide } from './buyer.js';
 import { BuyerError } from './buyerError.js';
 import type { ClaimSource } from './claim.js';
@@ -26,8 +24,7 @@ export type KitOptions = Pick<DriveOptions, 'signal' | 'onEvent'> & {
  * Claims what a kit describes and follows the claim until it is final, with a higher fee whenever it needs one. The fee is
  * paid out of the HTLC alone.
  *
- * @param options `preimage` is used if the kit has none.
- * @throws BuyerError `preimage_unknown` if a given one does not belong to the kit, or if neither the caller, the kit nor the chain has it, `unknown_network` if the servers
+ * @throws BuyerError `preimage_unknown` if neither the caller, the kit nor the chain has it, `unknown_network` if the servers
  *   are on another one; SwapError `invalid_argument` for a bad kit or a preimage of another hash, `feerate_too_high` if the
  *   HTLC has no L-BTC for a fee, `chain_unavailable`.
  */
