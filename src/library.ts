@@ -62,6 +62,8 @@ export type { NamedChain } from './buyer/observe.js';
 export type { Deal, Handover, ServerView, Surroundings } from './buyer/deal.js';
 export { failedCodes, verifySwap } from './buyer/verify.js';
 export type { VerificationReport } from './buyer/verify.js';
+export { outlook } from './buyer/outlook.js';
+export type { Outlook } from './buyer/outlook.js';
 export { CHECK_CODES } from './buyer/check.js';
 export type { Check, CheckCode } from './buyer/check.js';
 
