@@ -8,7 +8,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const ENTRY = `${ROOT}src/library.ts`;
 
 /** One export; `text` is empty if nobody described it. */
-export type ApiItem = { readonly name: string; readonly text: string; readonly code: string };
+type ApiItem = { readonly name: string; readonly text: string; readonly code: string };
 
 /** Exports under the comment that stands above them in the entry. */
 export type ApiGroup = { readonly title: string; readonly items: readonly ApiItem[] };
