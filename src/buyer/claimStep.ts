@@ -15,7 +15,7 @@ import { beginClaim, signVersion, type ClaimNeed, type PricedVersion } from './c
 import { purchaseFolder, saveRecord } from './dataDir.js';
 import type { Drive, DriveOptions } from './drive.js';
 import type { Progress, PurchaseRecord, StoredClaim, StoredHtlc } from './record.js';
-import { pause, withTimeout } from './wait.js';
+import { pause } from './wait.js';
 import { lockWallet } from './walletLock.js';
 
 /** Another program that chooses coins does not keep a claim waiting for longer than this. */
@@ -57,18 +57,21 @@ export function writeKit(buyer: Buyer, record: PurchaseRecord, htlc: StoredHtlc,
   failpoint('after kit');
 }
 
+/** Driving a claim takes no more of a purchase under way. */
+type ClaimDrive = Pick<Drive, 'buyer' | 'options'>;
 type Claiming = Extract<Progress, { step: 'claiming' }>;
 
 const storedClaim = ({ txid, raw, height }: ClaimVersion): StoredClaim => ({ txid, raw: hex(raw), height });
 
 /** Signs the claim; it is broadcast only after it is on disk. Undefined while nothing can pay its fee. */
 export async function prepareClaim(
-  drive: Drive,
+  drive: ClaimDrive,
   record: PurchaseRecord,
   paid: Extract<Progress, { step: 'paid' }>,
 ): Promise<Progress | undefined> {
   const begun = await beginClaim(drive.buyer.chains, claimSource(drive.buyer, record, paid.htlc));
   const claiming: Claiming = { ...paid, step: 'claiming', claims: [] };
+  if ('refunded' in begun) return { step: 'lost', htlc: paid.htlc, refundTxid: begun.refunded };
   if ('seen' in begun) return { ...claiming, claims: [storedClaim(begun.seen)] };
   const next = await signNext(drive, record, claiming, begun.need);
   if (next === undefined) await pause(RETRY_MS, drive.options.signal);
@@ -77,7 +80,7 @@ export async function prepareClaim(
 
 /** The claim's versions are on disk; they may be broadcast any number of times. */
 export async function finishClaim(
-  drive: Drive,
+  drive: ClaimDrive,
   record: PurchaseRecord,
   claiming: Claiming,
 ): Promise<Progress | undefined> {
@@ -128,7 +131,7 @@ export function claimTold({
 
 /** The next version behind those that are stored; undefined if nothing can pay for it. */
 async function signNext(
-  drive: Drive,
+  drive: ClaimDrive,
   record: PurchaseRecord,
   claiming: Claiming,
   need: ClaimNeed,
@@ -137,7 +140,7 @@ async function signNext(
   const source = claimSource(buyer, record, claiming.htlc);
   const turn: { end?: () => void } = {};
   const coins = async (): Promise<readonly Coin[]> => {
-    turn.end = await lockWallet(buyer.dir, withTimeout(drive.options.signal, LOCK_MS));
+    turn.end = await lockWallet(buyer.dir, LOCK_MS, drive.options.signal);
     const earlier = claiming.claims.map(({ raw }) => Buffer.from(raw, 'hex'));
     return await buyer.wallet.feeCoins({ number: record.number, earlier });
   };
@@ -159,7 +162,7 @@ async function signNext(
 }
 
 /** A wallet that cannot be read has no coins: the claim goes out with what the HTLC holds. */
-async function coinsOrNone({ options }: Drive, coins: () => Promise<readonly Coin[]>): Promise<readonly Coin[]> {
+async function coinsOrNone({ options }: ClaimDrive, coins: () => Promise<readonly Coin[]>): Promise<readonly Coin[]> {
   try {
     return await coins();
   } catch (error) {

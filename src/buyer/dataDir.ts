@@ -10,6 +10,7 @@ import { seedFromMnemonic } from '../core/keys.js';
 import type { AcceptedTip } from '../core/tipRule.js';
 import { blockHeight, pubkey, unixSecs, type BlockHash, type Pubkey } from '../core/units.js';
 import { createMnemonicFile, parseMnemonic, readMnemonicFile } from '../liquid/walletFile.js';
+import { failpoint } from '../failpoint.js';
 import { BuyerError } from './buyerError.js';
 import { makePrivateFolder, namesIn, readPrivateFile, systemCode, takeLock, writePrivateFile } from './files.js';
 import { decodeRecord, encodeRecord, isFinal, type Progress, type PurchaseRecord } from './record.js';
@@ -124,7 +125,9 @@ export function readRecords(dir: string): PurchaseRecord[] {
 
 /** Stores a record; it is on disk when this returns. */
 export function saveRecord(dir: string, record: PurchaseRecord): void {
+  failpoint(`before save ${record.progress.step}`);
   writePrivateFile(recordFile(dir, record.number), encodeRecord(record));
+  failpoint(`after save ${record.progress.step}`);
 }
 
 /** Stores the next step of a purchase. A final step never changes. */

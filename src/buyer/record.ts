@@ -64,6 +64,21 @@ const htlcSchema = z.strictObject({
   outpoints: z.array(outpointSchema),
 });
 
+/** The last that the seller said of the swap: numbers of the protocol, bytes in hex, empty while it had none. */
+const seenSchema = z.strictObject({
+  status: count,
+  paymentStatus: count,
+  fundingTxid: hexText,
+  witnessScript: hexText,
+});
+
+/** Who pays. Only he can tell whether a payment is out, so nobody else may take over. */
+const payerSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('node'), nodeId: z.string().transform(pubkey) }),
+  /** A person with another wallet. */
+  z.strictObject({ kind: z.literal('external') }),
+]);
+
 const claimSchema = z.strictObject({
   txid: z.string().transform(txid),
   raw: hexText,
@@ -76,11 +91,11 @@ const progressSchema = z.discriminatedUnion('step', [
   /** The quote is accepted; CreateSwap may or may not have been called. */
   z.strictObject({ step: z.literal('quoted') }),
   /** The seller has stored the swap. */
-  z.strictObject({ step: z.literal('created'), swapId: z.string().transform(swapId) }),
+  z.strictObject({ step: z.literal('created'), swapId: z.string().transform(swapId), seen: seenSchema.optional() }),
   /** Every check passed; nothing was sent. */
   z.strictObject({ step: z.literal('verified'), htlc: htlcSchema }),
   /** The payment may have been sent. */
-  z.strictObject({ step: z.literal('paying'), htlc: htlcSchema }),
+  z.strictObject({ step: z.literal('paying'), htlc: htlcSchema, payer: payerSchema }),
   /** The preimage is known. */
   z.strictObject({ step: z.literal('paid'), htlc: htlcSchema, preimage: preimageHex }),
   /** A claim is signed and may have been broadcast; newest last. */
@@ -129,6 +144,10 @@ export type Step = Progress['step'];
 export type StoredClaim = z.output<typeof claimSchema>;
 /** A verified HTLC as it is stored. */
 export type StoredHtlc = z.output<typeof htlcSchema>;
+/** The seller's last word. */
+export type SellerWord = z.output<typeof seenSchema>;
+/** Who pays. */
+export type Payer = z.output<typeof payerSchema>;
 
 /** True when nothing more happens to the purchase. */
 export const isFinal = (step: Step): boolean => step === 'claimed' || step === 'unpaid' || step === 'lost';
