@@ -7,7 +7,7 @@ import { failpointsAroundCall } from '../failpoint.js';
 import type { BroadcastOutcome } from '../liquid/chain.js';
 import type { ClaimSource } from './claim.js';
 import { bumpFor, conditionsOf, type Bump, type BumpReason, type ClaimVersion } from './claimBump.js';
-import { assetSpend, lookAtClaim, type ClaimView, type SpendStatus } from './claimLook.js';
+import { assetSpend, leastAdvanced, lookAtClaim, type ClaimView } from './claimLook.js';
 import { askAll, type NamedChain } from './observe.js';
 import { watchChains } from './wait.js';
 
@@ -25,12 +25,6 @@ export type ClaimEnd = { readonly kind: 'claimed' | 'refunded'; readonly txid: T
 const POLL_MS = 5_000;
 
 type Shown = NamedChain & { readonly view: ClaimView };
-
-/** The spend that the most servers' word counts for: the one with the fewest confirmations, unspent before all. */
-function leastAdvanced(views: readonly ClaimView[]): SpendStatus {
-  const depth = (state: SpendStatus): number => (state.kind === 'unspent' ? -1 : state.confirmations);
-  return views.map(assetSpend).reduce((least, state) => (depth(state) < depth(least) ? state : least));
-}
 
 /** Whether that server needs to be told of the claim. */
 function lacks({ view }: Shown, newest: ClaimVersion): boolean {

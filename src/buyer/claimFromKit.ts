@@ -39,6 +39,7 @@ export async function claimFromKit(side: ChainSide, path: string, options: KitOp
   }
   const secret = given ?? written ?? (await shownPreimage(side, source));
   const begun = await beginClaim(side.chains, source);
+  if ('refunded' in begun) return { kind: 'refunded', txid: begun.refunded };
   const versions: ClaimVersion[] = ['seen' in begun ? begun.seen : await sign(source, secret, begun.need)];
   let stuckAt: ClaimVersion['height'];
   for (;;) {

@@ -56,6 +56,12 @@ export function assetSpend({ spends }: Pick<ClaimView, 'spends'>): SpendStatus {
   return { kind, txid, confirmations: confs, ...(preimage === undefined ? {} : { preimage }) };
 }
 
+/** The spend that the most servers' word counts for: the one with the fewest confirmations, unspent before all. */
+export function leastAdvanced(views: readonly ClaimView[]): SpendStatus {
+  const depth = (state: SpendStatus): number => (state.kind === 'unspent' ? -1 : state.confirmations);
+  return views.map(assetSpend).reduce((least, state) => (depth(state) < depth(least) ? state : least));
+}
+
 type Taken = { readonly kind: HtlcSpend['kind']; readonly position: number; readonly preimage: Preimage | undefined };
 
 /** Reads off the witnesses which outputs of the HTLC a transaction spends, and by whose key. A txid says nothing of them. */

@@ -1,9 +1,10 @@
 /** From what the servers show to a signed version of the claim: the first one and every later one. */
-import type { Preimage } from '../core/units.js';
+import { FINAL_CONFS } from '../core/timelock.js';
+import type { Preimage, Txid } from '../core/units.js';
 import { loadZkp } from '../liquid/zkp.js';
 import type { ClaimSource } from './claim.js';
 import { conditionsOf, freeOutpoints, toReplace, type Bump, type ClaimVersion } from './claimBump.js';
-import { lookAtClaim, type ClaimView } from './claimLook.js';
+import { leastAdvanced, lookAtClaim, type ClaimView } from './claimLook.js';
 import { signBestClaim, type FeeWallet } from './feeCoin.js';
 import { askAll, type NamedChain } from './observe.js';
 
@@ -23,14 +24,16 @@ function claimSeen(views: readonly ClaimView[]): ClaimVersion | undefined {
 /**
  * What the first version is signed for, by all servers that answer.
  *
- * @returns a version that is there already, to be followed instead of a new one.
+ * @returns a version that is there already, to be followed instead of a new one; or the refund that is final.
  * @throws SwapError `chain_unavailable` if none answers.
  */
 export async function beginClaim(
   chains: readonly NamedChain[],
   source: ClaimSource,
-): Promise<{ readonly seen: ClaimVersion } | { readonly need: ClaimNeed }> {
+): Promise<{ readonly refunded: Txid } | { readonly seen: ClaimVersion } | { readonly need: ClaimNeed }> {
   const { answers: views } = await askAll(chains, async (named) => await lookAtClaim(named, source, new Map()));
+  const state = leastAdvanced(views);
+  if (state.kind === 'refunded' && state.confirmations >= FINAL_CONFS) return { refunded: state.txid };
   const seen = claimSeen(views);
   if (seen !== undefined) return { seen };
   const situation = { versions: [], views };
