@@ -13,8 +13,10 @@ import { failedCodes } from '../../../src/buyer/verify.js';
 import { verifyHandover } from '../../../src/buyer/verifyHandover.js';
 import { acceptedTip } from '../../../src/buyer/dataDir.js';
 import type { Zkp } from '../../../src/core/blind.js';
+import { p2wshScriptPubKey } from '../../../src/core/htlc.js';
 import { sat } from '../../../src/core/units.js';
 import { connectElectrum } from '../../../src/liquid/electrum.js';
+import { historyDigest } from '../../../src/liquid/electrumAnswers.js';
 import { createLogger } from '../../../src/log.js';
 import { ServerFault, SILENCE, type HostileElectrum } from '../../support/hostileElectrum.js';
 import { loadZkp } from '../core/zkp.js';
@@ -100,6 +102,20 @@ describe('what honest servers show', () => {
     const [server] = told.servers;
     server?.methods.set('blockchain.scripthash.listunspent', () => []);
     expect(await codesOf(told)).toEqual(['outpoint_spent']);
+  });
+
+  it('is asked anew although a subscribed script is known and no server told of a change', async () => {
+    const told = await scene();
+    const [server] = told.servers;
+    const script = p2wshScriptPubKey(told.handover.witnessScript);
+    const entries = [{ txid: told.handover.fundingTxid, height: TIP - 1 }];
+    server?.methods.set('blockchain.scripthash.subscribe', () => historyDigest(entries));
+    await told.chains[0]?.chain.tip();
+    told.chains[0]?.chain.subscribe(script);
+    expect(await codesOf(told)).toEqual([]); // answers come in order: subscribed before this history
+    expect(await codesOf(told)).toEqual([]);
+    server?.methods.set('blockchain.scripthash.get_history', () => []);
+    expect(await codesOf(told)).toEqual(['funding_height', 'funding_confirmations', 'merkle_proof']);
   });
 });
 
