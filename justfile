@@ -67,6 +67,10 @@ demo:
 crash-matrix: build
     vitest run -c tests/crash/vitest.config.ts
 
+# kills the buyer's program at every step of a purchase, then at random moments: minutes
+buyer-kills: build
+    vitest run -c tests/buyerKills/vitest.config.ts
+
 # figures as ratios against a baseline of the same run
 bench: build
     vitest bench --run -c tests/vitest.config.ts

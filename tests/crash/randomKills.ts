@@ -22,7 +22,7 @@ const UNTIL_UNPAYABLE = 32;
 type Random = () => number;
 
 /** Mulberry32: numbers in [0, 1) that a seed repeats. */
-function seededRandom(seed: number): Random {
+export function seededRandom(seed: number): Random {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
