@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { claimKey } from '../core/keys.js';
 import { hex, preimage, type Preimage } from '../core/units.js';
 import { SwapError } from '../errors.js';
-import { failpoint } from '../failpoint.js';
 import type { Coin } from '../liquid/wallet.js';
 import type { Buyer } from './buyer.js';
 import type { ClaimSource } from './claim.js';
@@ -45,7 +44,6 @@ export const claimKitFile = (dir: string, number: number): string =>
 
 /** Writes the claim kit; again with the preimage once it is known. */
 export function writeKit(buyer: Buyer, record: PurchaseRecord, htlc: StoredHtlc, secret: Preimage | undefined): void {
-  failpoint('before kit');
   writeClaimKit(claimKitFile(buyer.dir, record.number), {
     genesis: record.deal.genesis,
     swapId: htlc.swapId,
@@ -54,7 +52,6 @@ export function writeKit(buyer: Buyer, record: PurchaseRecord, htlc: StoredHtlc,
     bolt11: htlc.bolt11,
     electrum: buyer.chains.map(({ name }) => name),
   });
-  failpoint('after kit');
 }
 
 /** Driving a claim takes no more of a purchase under way. */
