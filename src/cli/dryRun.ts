@@ -9,7 +9,7 @@ import { safeTotalCltvDelta } from '../core/timelock.js';
 import { msat } from '../core/units.js';
 import { SwapError } from '../errors.js';
 import { connectLnnoded } from '../lightning/lnnoded.js';
-import { describeAmount, describeMsat } from './amount.js';
+import { count, describeAmount, describeMsat } from './amount.js';
 import { describeFailure, EXIT, type ExitCode } from './exit.js';
 import { limitsOf, order, type WishOptions } from './order.js';
 import { colour } from './output.js';
@@ -177,7 +177,7 @@ function plan(quote: SellerQuote, options: Options, amount: string): string[] {
   const pays = options.pay === 'external' ? 'show you the invoice to pay from another wallet' : 'pay it from your node';
   return [
     `store the order, and ask the seller to lock ${amount} for ${quote.refundDeltaBlocks} Liquid blocks`,
-    `wait until the funding is ${confs} blocks deep, about ${confs} minutes on a real chain`,
+    `wait until the funding is ${count(confs, 'block')} deep, about ${count(confs, 'minute')} on a real chain`,
     'make every check of the swap on your own servers, and stop if one fails',
     `write the claim kit, then ${pays}: ${describeMsat(quote.priceMsat)}${options.pay === 'external' ? '' : `, at most ${maxFee} for routing`}`,
     'claim the asset with the preimage, and wait for 2 confirmations',

@@ -142,5 +142,10 @@ async function verify(run: Run, _options: object, args: readonly string[]): Prom
   );
   const next = outlook(report, nowSecs());
   run.out.result({ swapId: id, ...reportView(report, next) }, () => describeReport(report, next));
+  const isOver = 'htlc' in progress && progress.step !== 'verified' && progress.step !== 'paying';
+  if (isOver)
+    run.out.progress(
+      `this purchase is ${progress.step}: it was verified before it was paid, and must not be paid again`,
+    );
   return report.facts === undefined ? EXIT.refused : EXIT.done;
 }

@@ -6,12 +6,12 @@ import { failedCodes } from '../buyer/verify.js';
 import { FINAL_CONFS } from '../core/timelock.js';
 import { displayHex } from '../core/units.js';
 import { SwapStatus, type Swap } from '../gen/ln_liquid_swap/v1/swap.js';
-import { describeAmount, describeMsat } from './amount.js';
+import { count, describeAmount, describeMsat } from './amount.js';
 import type { Output } from './output.js';
 import { colour } from './output.js';
 import { clock } from './views.js';
 
-/** The same line twice in a row is no news. */
+/** Of each kind of event the same line twice in a row is no news. */
 export type Narrator = { readonly onEvent: (event: PurchaseEvent) => void; readonly close: () => void };
 
 const FRAMES = '⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏';
@@ -24,8 +24,8 @@ const duration = (milliseconds: number): string => {
 
 /** Prints events as lines; where somebody watches, the last line of all says what is waited for and for how long. */
 export function narrate(out: Output, prefix = ''): Narrator {
-  let last: string | undefined;
-  let waiting = '';
+  const last = new Map<PurchaseEvent['kind'], string>();
+  let [waiting, due] = ['', ''];
   let since = Date.now();
   const render = (): void => {
     const frame = FRAMES.charAt(Math.floor(Date.now() / FRAME_MS) % FRAMES.length);
@@ -35,9 +35,10 @@ export function narrate(out: Output, prefix = ''): Narrator {
   return {
     onEvent: (event) => {
       const line = describeEvent(event);
-      if (line !== undefined && line !== last) out.progress(prefix + line);
-      last = line ?? last;
-      const wait = awaited(event);
+      if (line !== last.get(event.kind)) out.progress(prefix + line);
+      last.set(event.kind, line);
+      if (event.kind === 'step') due = dueOf(event.record);
+      const wait = awaited(event, due);
       if (wait !== undefined && wait !== waiting) [waiting, since] = [wait, Date.now()];
     },
     close: () => {
@@ -48,12 +49,12 @@ export function narrate(out: Output, prefix = ''): Narrator {
 }
 
 /** What the next news will be about, or undefined if the event does not change it. */
-function awaited(event: PurchaseEvent): string | undefined {
+function awaited(event: PurchaseEvent, due: string): string | undefined {
   if (event.kind === 'step') return WAITS[event.record.progress.step](event.record);
   if (event.kind === 'swap') return fundingWait(event.swap);
   if (event.kind === 'waiting') return `trying again: ${printable(event.problem)}`;
   if (event.kind === 'claim' && event.news.kind === 'seen') {
-    return `claim ${event.news.confirmations} of ${FINAL_CONFS} blocks deep; Liquid makes about one block a minute`;
+    return `claim ${event.news.confirmations} of ${FINAL_CONFS} blocks deep${due}`;
   }
   return undefined;
 }
@@ -66,22 +67,23 @@ function fundingWait(swap: Swap): string | undefined {
   return `funding ${swap.fundingConfs} of ${swap.minFundingConfs} blocks deep${until}`;
 }
 
+const dueOf = ({ progress }: PurchaseRecord): string =>
+  'htlc' in progress ? `; the refund opens at height ${progress.htlc.refundHeight}` : '';
+
 const WAITS = {
   quoted: () => 'asking the seller to start the swap',
   created: () => 'waiting for the seller to fund the HTLC',
   verified: () => 'writing the claim kit',
-  paying: ({ progress }) =>
-    `waiting for the payment's end${'htlc' in progress ? `; the refund opens at height ${progress.htlc.refundHeight}` : ''}`,
+  paying: (record) => `waiting for the payment's end${dueOf(record)}`,
   paid: () => 'signing the claim',
-  claiming: ({ progress }) =>
-    `waiting for ${FINAL_CONFS} confirmations${'htlc' in progress ? `, due before height ${progress.htlc.refundHeight}` : ''}`,
+  claiming: (record) => `waiting for ${FINAL_CONFS} confirmations${dueOf(record)}`,
   claimed: () => '',
   unpaid: () => '',
   lost: () => '',
 } satisfies Record<PurchaseRecord['progress']['step'], (record: PurchaseRecord) => string>;
 
-/** One line of progress, or undefined for what is no news. */
-export function describeEvent(event: PurchaseEvent): string | undefined {
+/** One line of progress. */
+export function describeEvent(event: PurchaseEvent): string {
   switch (event.kind) {
     case 'step':
       return `${colour('bold', `step ${event.record.progress.step}`, process.stderr)}: ${describeStep(event.record)}`;
@@ -140,7 +142,7 @@ function describeStep({ progress, deal, maxFeeMsat, ticker, precision, payout }:
     case 'quoted':
       return 'the order is on disk; nothing was sent yet';
     case 'created':
-      return `the seller has made swap ${progress.swapId} and funds the HTLC; ${deal.minFundingConfs} confirmations are waited for`;
+      return `the seller has made swap ${progress.swapId} and funds the HTLC; next: its funding gets ${count(deal.minFundingConfs, 'confirmation')}`;
     case 'verified':
       return 'everything is as ordered; next: write the claim kit, then pay';
     case 'paying':
