@@ -33,7 +33,12 @@ export const ANSWER_LIES: readonly Lie[] = [
     codes: ['funding_missing_output', 'funding_height', 'funding_confirmations', 'merkle_proof'],
     seller: (scene) => told({ fundingTxid: reversedBytes(scene.strangersTxid) })(scene),
   },
-  { name: 'txid of 31 bytes', codes: ['seller_answer_invalid'], seller: told({ fundingTxid: OTHER.subarray(1) }) },
+  {
+    name: 'txid of 31 bytes',
+    codes: ['seller_answer_invalid'],
+    step: 'created',
+    seller: told({ fundingTxid: OTHER.subarray(1) }),
+  },
   {
     name: 'funded, then not',
     codes: ['seller_state_backwards'],
@@ -50,6 +55,12 @@ export const ANSWER_LIES: readonly Lie[] = [
     seller: (scene) => told({}, { ...silent, fundingTxid: reversedBytes(scene.strangersTxid) })(scene),
   },
   {
+    name: 'funding swapped after a restart',
+    codes: ['seller_swap_changed'],
+    heard: 'the truth',
+    seller: (scene) => told({ fundingTxid: reversedBytes(scene.strangersTxid) })(scene),
+  },
+  {
     name: 'script swapped between two answers',
     codes: ['seller_swap_changed'],
     seller: told({}, { ...silent, witnessScript: OTHER }),
@@ -58,7 +69,8 @@ export const ANSWER_LIES: readonly Lie[] = [
   {
     name: 'swap id of 15 bytes',
     codes: ['seller_answer_invalid'],
-    isBeforeCreated: true,
+    heard: 'nothing',
+    step: 'quoted',
     seller: () => ({ created: (swap) => ({ ...swap, swapId: swap.swapId.subarray(1) }) }),
   },
   { name: 'a later refund height in words', codes: [], seller: told({ refundHeight: 400_000_000 }) },
@@ -83,7 +95,8 @@ const quoted = (change: (quote: Quote) => Partial<Quote>): SellerLie => ({
   quote: ({ quote }) => ({ quote: quote && { ...quote, ...change(quote) } }),
 });
 
-export const QUOTE_LIES: readonly Lie[] = [
+/** Refused before anything is begun. */
+const REFUSED_QUOTES: readonly Lie[] = [
   {
     name: 'quote of less',
     codes: ['seller_answer_invalid'],
@@ -123,6 +136,10 @@ export const QUOTE_LIES: readonly Lie[] = [
     codes: ['seller_node_changed'],
     quote: quoted(() => ({ sellerNodeId: Buffer.from(keyOf('another node').pubkey, 'hex') })),
   },
+];
+
+export const QUOTE_LIES: readonly Lie[] = [
+  ...REFUSED_QUOTES.map((lie): Lie => ({ ...lie, step: 'none' })),
   {
     name: 'quote below the price that is asked later',
     codes: ['failed_precondition'],

@@ -1,4 +1,5 @@
 /** A lie: where a seller, or one of the buyer's own servers, deviates from the truth, and what it is refused with. */
+import type { Step } from '../../src/buyer/record.js';
 import type { Terms } from '../../src/core/terms.js';
 import type { BlockHeight, PaymentHash, Txid } from '../../src/core/units.js';
 import type { Swap } from '../../src/gen/ln_liquid_swap/v1/swap.js';
@@ -47,8 +48,13 @@ export type Lie = {
   readonly bolt11?: (signed: string) => string;
   /** Told by the seller after it handed over what was forged. */
   readonly seller?: (scene: Scene) => SellerLie;
-  /** The buyer has not yet heard that the seller stored the swap. */
-  readonly isBeforeCreated?: boolean;
+  /**
+   * What the buyer has heard before the lie: `nothing` not even that the swap is stored, `its id` (unless it is said)
+   * nothing else, `the truth` which HTLC the seller funded.
+   */
+  readonly heard?: 'nothing' | 'its id' | 'the truth';
+  /** Where the purchase ends if it is refused: `unpaid`, unless it is said. */
+  readonly step?: Step | 'none';
   /** Told from the quote on; nothing is forged. */
   readonly quote?: SellerLie;
   /** Told by one of the buyer's servers. */

@@ -31,6 +31,11 @@ const OTHER_HASH = hashPreimage(CLAIMED_PREIMAGE);
 
 export const SCRIPT_LIES: readonly Lie[] = [
   {
+    name: 'refund height as low as it may be',
+    codes: [],
+    forgery: { htlc: (htlc) => ({ ...htlc, refundHeight: blockHeight(htlc.refundHeight - 26) }) },
+  },
+  {
     name: 'refund height too low by one',
     codes: [...NO_TIME_LEFT],
     // 29 blocks less than the 60 agreed, after two blocks: 31 left, 32 needed

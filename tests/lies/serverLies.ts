@@ -164,7 +164,6 @@ export const LONE_SERVER_LIES: readonly Lie[] = (
       electrum: fundingAt(({ tip }) => tip - 5),
     },
     { name: 'lone server: tip a million too high', codes: [...NO_TIME_LEFT], electrum: tipOff(1_000_000) },
-    { name: 'lone server: funding with more in it', codes: ['chain_unavailable'], electrum: otherBytes(richer) },
     { name: 'lone server: HTLC unspent, though it is not', codes: [], ...claimed, electrum: spendKeptBack },
     {
       name: 'lone server: a block that nobody mined',

@@ -69,9 +69,14 @@ export class Stage {
   }
 
   /** A data directory as it was when the seller had just stored the swap. */
-  copy(): string {
+  copy(heard: Lie['heard'] = 'its id'): string {
     const dir = mkdtempSync(join(this.parts.folder, 'copy-'));
     cpSync(join(this.parts.folder, 'base'), dir, { recursive: true });
+    const { progress } = this.record;
+    if (progress.step === 'created' && heard === 'its id') {
+      saveRecord(dir, { ...this.record, progress: { step: 'created', swapId: progress.swapId } });
+    }
+    if (heard === 'nothing') saveRecord(dir, { ...this.record, progress: { step: 'quoted' } });
     return dir;
   }
 
@@ -91,8 +96,7 @@ export class Stage {
     if (lie.quote !== undefined) return await this.#order(lie.quote);
     const scene = await this.scene(lie);
     this.hand(lie, scene);
-    const dir = this.copy();
-    if (lie.isBeforeCreated === true) saveRecord(dir, { ...this.record, progress: { step: 'quoted' } });
+    const dir = this.copy(lie.heard);
     const { buyer, close } = await this.#servers(lie, scene);
     try {
       const until = lie.codes.length === 0 ? 'verified' : undefined;
