@@ -4,28 +4,14 @@ import { afterAll, beforeAll, describe, expect, it, vi, type TestContext } from 
 import type { PurchaseRecord } from '../../src/buyer/record.js';
 import { PaymentStatus } from '../../src/gen/ln_liquid_swap/v1/swap.js';
 import { AFTER_PAYMENT_LIES, buysHonestly, holdPayment, letSettle, tellHeld } from './afterPayment.js';
-import { ANSWER_LIES, QUOTE_LIES } from './answerLies.js';
+import { QUOTE_LIES } from './answerLies.js';
+import { ALL_LIES, GROUPS, verdictOf } from './catalogue.js';
 import { swapBuy } from './cliLies.js';
-import { FUNDING_LIES } from './fundingLies.js';
-import { INVOICE_LIES } from './invoiceLies.js';
 import type { Lie } from './lie.js';
-import { SCRIPT_LIES } from './scriptLies.js';
-import { LONE_SERVER_LIES, SERVER_LIES } from './serverLies.js';
 import { Stage } from './stage.js';
 import type { Row } from './tableReporter.js';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
-
-const GROUPS: readonly (readonly [string, readonly Lie[]])[] = [
-  ['another script', SCRIPT_LIES],
-  ['another funding', FUNDING_LIES],
-  ['another invoice', INVOICE_LIES],
-  ['another quote', QUOTE_LIES],
-  ['other words', ANSWER_LIES],
-  ['a server beside an honest one', SERVER_LIES],
-  ['a lone server', LONE_SERVER_LIES],
-];
-const ALL = GROUPS.flatMap(([, lies]) => lies);
 
 /** Told to the program itself; each is refused at once, without the patience that blocks could reward. */
 const TO_THE_PROGRAM = [
@@ -37,7 +23,7 @@ const TO_THE_PROGRAM = [
 
 let stage: Stage;
 beforeAll(async () => {
-  stage = await Stage.open(ALL);
+  stage = await Stage.open(ALL_LIES);
 });
 afterAll(async () => {
   await stage.close();
@@ -60,13 +46,12 @@ async function unpaid(lie: Lie): Promise<() => Promise<void>> {
   };
 }
 
-for (const [group, lies] of GROUPS) {
+for (const { group, lies } of GROUPS) {
   describe(group, () => {
     for (const lie of lies) {
       it(lie.name, async (context) => {
         const isRefused = lie.codes.length > 0;
-        const verdict = isRefused ? 'refused' : lie.isAlone === true ? 'believed' : 'harmless';
-        tell(context, { codes: lie.codes, verdict });
+        tell(context, { codes: lie.codes, verdict: verdictOf(lie) });
         const expectUnpaid = await unpaid(lie);
         const { codes, step, payments } = await stage.run(lie);
         expect(codes).toEqual(lie.codes);
@@ -79,16 +64,19 @@ for (const [group, lies] of GROUPS) {
 }
 
 describe('the program', () => {
-  it.for(named(ALL.filter(({ name }) => TO_THE_PROGRAM.includes(name))))('swap buy: %s', async ([, lie], context) => {
-    tell(context, { codes: lie.codes, verdict: 'refused' });
-    const expectUnpaid = await unpaid(lie);
-    stage.hand(lie, await stage.scene(lie));
-    const ended = await swapBuy(stage, stage.copy(), ['--resume', '0']);
-    stage.parts.liar.tell({});
-    expect(ended).toMatchObject({ code: 3 });
-    for (const code of lie.codes) expect(ended.stderr).toContain(code);
-    await expectUnpaid();
-  });
+  it.for(named(ALL_LIES.filter(({ name }) => TO_THE_PROGRAM.includes(name))))(
+    'swap buy: %s',
+    async ([, lie], context) => {
+      tell(context, { codes: lie.codes, verdict: 'refused' });
+      const expectUnpaid = await unpaid(lie);
+      stage.hand(lie, await stage.scene(lie));
+      const ended = await swapBuy(stage, stage.copy(), ['--resume', '0']);
+      stage.parts.liar.tell({});
+      expect(ended).toMatchObject({ code: 3 });
+      for (const code of lie.codes) expect(ended.stderr).toContain(code);
+      await expectUnpaid();
+    },
+  );
 
   it.for(named(QUOTE_LIES.filter(({ name }) => name.includes('20 sat'))))('swap buy: %s', async ([, lie], context) => {
     tell(context, { codes: lie.codes, verdict: 'refused' });
@@ -115,7 +103,7 @@ describe('after all lies', () => {
   });
 
   it.for(named(AFTER_PAYMENT_LIES))('after the payment: %s', async ([, lie], context) => {
-    tell(context, { codes: [], verdict: 'harmless' });
+    tell(context, { codes: [], verdict: 'ignored' });
     expect(held).toBeDefined();
     if (held !== undefined) expect(await tellHeld(stage, held, lie)).toBe('paying');
   });

@@ -3,7 +3,7 @@ import type { Reporter, TestCase, TestModule } from 'vitest/node';
 /** What a test tells the table about itself. */
 export type Row = {
   readonly codes: readonly string[];
-  readonly verdict: 'refused' | 'harmless' | 'believed' | 'held' | 'claimed';
+  readonly verdict: 'refused' | 'ignored' | 'harmless' | 'believed' | 'held' | 'claimed';
 };
 
 const NAME_WIDTH = 58;
@@ -20,7 +20,7 @@ export default class TableReporter implements Reporter {
     const { row } = test.meta() as { row?: Row };
     const { state, errors = [] } = test.result();
     const isOk = state === 'passed';
-    const isLie = row === undefined || row.verdict === 'refused';
+    const isLie = row === undefined || row.verdict === 'refused' || row.verdict === 'ignored';
     if (isLie) this.#lies += 1;
     else this.#others += 1;
     if (isOk && isLie) this.#refused += 1;
