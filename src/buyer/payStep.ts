@@ -7,9 +7,9 @@
  * can tell the two apart. Sending then is right only because the hash can be paid once:
  * - by the node: it joins a payment of the same hash, also when an earlier call is still on its way to it;
  * - by this node alone: the record names it, and no other may say that nothing is out;
- * - to the seller: while it says that it holds or took a payment, or says nothing, nothing is sent, and S is awaited;
+ * - to the seller: while it says that it holds or took a payment, nothing is sent, and S is awaited;
  * - now: every check is made again, so the invoice is alive and nobody has taken the asset.
- * Paid twice would be who restores his node without its payments and buys from a seller who then lies about having one.
+ * Paid twice would be who restores his node without its payments and buys from a seller who then hides that it has one.
  */
 import { SwapError } from '../errors.js';
 import { failpointsAroundCall } from '../failpoint.js';
@@ -140,9 +140,7 @@ async function trySending(
   if (swap !== undefined && saysItIsPaid(swap)) return await afterStrangePayment(drive, record, htlc);
   const facts = await checkFresh(drive, record, htlc);
   if ('refused' in facts) return { step: 'unpaid', reason: facts.refused };
-  if (swap !== undefined) return await send(lightning, drive, record, { htlc, facts });
-  drive.options.onEvent({ kind: 'waiting', problem: 'the seller does not answer: nothing is sent to it' });
-  return undefined;
+  return await send(lightning, drive, record, { htlc, facts });
 }
 
 /** The seller has a payment of which our node knows nothing. No second one is sent, for it may be ours. */

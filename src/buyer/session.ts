@@ -218,7 +218,7 @@ async function lastWord({ buyer }: Drive, htlc: StoredHtlc): Promise<Swap | unde
   try {
     return (await buyer.seller.getSwap({ swapId: Buffer.from(htlc.swapId, 'hex') })).swap;
   } catch (error) {
-    if (error instanceof RemoteError) return undefined; // who is silent is not paid either, but that is decided later
+    if (error instanceof RemoteError) return undefined; // its help is welcome, not needed
     throw error;
   }
 }
