@@ -1,11 +1,22 @@
 /** Signing a claim: what it takes, which fee it pays and out of what. Used by the purchase and by claim kits alike. */
 import { randomBytes } from 'node:crypto';
 
+import type { Transaction } from 'liquidjs-lib';
+
 import type { Zkp } from '../core/blind.js';
 import { buildClaim } from '../core/htlcSpend.js';
 import { LIQUID_NETWORKS, type LiquidNetworkName } from '../core/network.js';
 import { replacedOf, type Replaced } from '../core/replacement.js';
-import { parseTransaction, rawOf, SEQUENCE_REPLACEABLE, txidOf, type HtlcOutpoint } from '../core/tx.js';
+import { FINAL_CLAIM_BLOCKS } from '../core/timelock.js';
+import {
+  feeFor,
+  fullVsize,
+  parseTransaction,
+  rawOf,
+  SEQUENCE_REPLACEABLE,
+  txidOf,
+  type HtlcOutpoint,
+} from '../core/tx.js';
 import {
   sat,
   satPerKvb,
@@ -17,6 +28,7 @@ import {
   type SatPerKvb,
   type Txid,
 } from '../core/units.js';
+import { SwapError } from '../errors.js';
 import type { Coin } from '../liquid/wallet.js';
 import type { BuyerWallet } from './wallet.js';
 
@@ -50,6 +62,8 @@ export type ClaimConditions = {
   readonly outpoints?: readonly HtlcOutpoint[];
   /** Raw transactions that the claim has to replace: its earlier versions, and whatever else spends the HTLC. */
   readonly replaces?: readonly Uint8Array[];
+  /** A refund by the seller waits for a block: then the fee has no ceiling but what there is. */
+  readonly isContested?: boolean;
 };
 
 /** Coins of the buyer's wallet that pay a fee, and where their change goes. */
@@ -59,24 +73,35 @@ export type FeeHelp = {
   readonly sign: BuyerWallet['sign'];
 };
 
-/** When the refund is this near, the claim must not be replaceable by it. */
-const FINAL_BELOW_BLOCKS = 60;
 const SEQUENCE_FINAL = 0xffff_ffff;
 /** Fee rate is raised this much when the refund is near. */
 const URGENT_FACTOR = 10n;
-/** Whatever servers say, no more than this is paid, and ten times as much when the refund is near: 10 sat/vB. */
+/** Whatever servers say or swallow, no more than this is paid, and ten times as much when the refund is near: 10 sat/vB. */
 const MAX_FEE_RATE = 10_000n;
+/** Where no change is worth an output, its size and what it would hold go into the fee: vB and satoshi. */
+const NO_CHANGE_VSIZE = 80;
+const NO_CHANGE_SAT = 500n;
 /** Of L-BTC that was bought, at most this part goes into the fee. */
 const GOODS_PART = 2n;
 
 /** Whether the refund is so near that a claim must be urgent and final. */
 export const isUrgent = (refundHeight: BlockHeight, tipHeight: BlockHeight): boolean =>
-  refundHeight - tipHeight <= FINAL_BELOW_BLOCKS;
+  refundHeight - tipHeight <= FINAL_CLAIM_BLOCKS;
 
 /** The rate that a claim should pay at that tip: the servers' rate within bounds, ten times as much near the refund. */
 export function wantedRate(source: Pick<ClaimSource, 'refundHeight'>, tip: BlockHeight, feeRate: SatPerKvb): SatPerKvb {
   const rate = feeRate < MAX_FEE_RATE ? feeRate : MAX_FEE_RATE;
   return satPerKvb(isUrgent(source.refundHeight, tip) ? rate * URGENT_FACTOR : rate);
+}
+
+/** A server that swallows every version must not raise the fee for ever. @throws SwapError `feerate_too_high`. */
+function requireModerate(tx: Transaction, feeSat: Sat, ceiling: SatPerKvb): void {
+  const most = feeFor(fullVsize(tx) + NO_CHANGE_VSIZE, ceiling) + NO_CHANGE_SAT;
+  if (feeSat <= most) return;
+  throw new SwapError(
+    'feerate_too_high',
+    `claim: expected a fee of at most ${most.toString()} sat, found ${feeSat.toString()}`,
+  );
 }
 
 /** Whether nothing may replace the transaction (BIP125). */
@@ -145,6 +170,7 @@ export function signClaim(
     sequence,
     randomBytes,
   });
+  if (now.isContested !== true) requireModerate(tx, feeSat, wantedRate(source, now.tipHeight, satPerKvb(MAX_FEE_RATE)));
   if (help !== undefined) help.sign(tx, help.coins, outpoints.length);
   return { txid: txidOf(tx), raw: rawOf(tx), feeSat };
 }

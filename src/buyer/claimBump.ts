@@ -33,6 +33,7 @@ export type Bump = {
   readonly feeRate: SatPerKvb;
   readonly outpoints: readonly HtlcOutpoint[];
   readonly replaces: readonly Buffer[];
+  readonly isContested: boolean;
 };
 
 /** The situation of a claim. */
@@ -86,6 +87,12 @@ export function toReplace({ versions, views }: Pick<ClaimSituation, 'versions' |
   const strangers = strangersOf({ versions, views }).filter(({ confirmations }) => confirmations === 0);
   const raws = new Map([...versions, ...strangers].map(({ txid, raw }) => [txid, raw]));
   return [...raws.values()];
+}
+
+/** Whether a refund that the seller signed waits for a block, and may come into one. */
+export function isContested(source: ClaimSource, situation: Pick<ClaimSituation, 'versions' | 'views'>): boolean {
+  const isOpen = conditionsOf(situation.views).tipHeight >= source.refundHeight;
+  return isOpen && strangersOf(situation).some(({ kind, confirmations }) => kind === 'refunded' && confirmations === 0);
 }
 
 function paidRate(raw: Buffer): bigint {
@@ -151,5 +158,6 @@ export function bumpFor(situation: ClaimSituation): Bump | undefined {
     ...conditionsOf(situation.views),
     outpoints: freeOutpoints(source, situation),
     replaces: toReplace(situation),
+    isContested: isContested(source, situation),
   };
 }

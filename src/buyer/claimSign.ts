@@ -3,7 +3,7 @@ import { FINAL_CONFS } from '../core/timelock.js';
 import type { Preimage, Txid } from '../core/units.js';
 import { loadZkp } from '../liquid/zkp.js';
 import type { ClaimSource } from './claim.js';
-import { conditionsOf, freeOutpoints, toReplace, type Bump, type ClaimVersion } from './claimBump.js';
+import { conditionsOf, freeOutpoints, isContested, toReplace, type Bump, type ClaimVersion } from './claimBump.js';
 import { leastAdvanced, lookAtClaim, type ClaimView } from './claimLook.js';
 import { signBestClaim, type FeeWallet } from './feeCoin.js';
 import { askAll, type NamedChain } from './observe.js';
@@ -38,7 +38,8 @@ export async function beginClaim(
   if (seen !== undefined) return { seen };
   const situation = { versions: [], views };
   const outpoints = freeOutpoints(source, situation);
-  return { need: { ...conditionsOf(views), outpoints, replaces: toReplace(situation) } };
+  const replaces = toReplace(situation);
+  return { need: { ...conditionsOf(views), outpoints, replaces, isContested: isContested(source, situation) } };
 }
 
 /** Signs a version. @throws SwapError `feerate_too_high` if nothing pays what it needs. */
@@ -48,8 +49,6 @@ export async function signVersion(
   need: ClaimNeed,
   wallet: FeeWallet | undefined,
 ): Promise<PricedVersion> {
-  const { tipHeight, feeRate, outpoints, replaces } = need;
-  const now = { preimage, tipHeight, feeRate, outpoints, replaces };
-  const { txid, raw, feeSat } = await signBestClaim(await loadZkp(), source, now, wallet);
-  return { txid, raw, feeSat, height: tipHeight };
+  const { txid, raw, feeSat } = await signBestClaim(await loadZkp(), source, { preimage, ...need }, wallet);
+  return { txid, raw, feeSat, height: need.tipHeight };
 }

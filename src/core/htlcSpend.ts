@@ -10,9 +10,10 @@ import { SwapError } from '../errors.js';
 import { isConfidential, type RandomBytes, type Zkp } from './blind.js';
 import { leastReplacementFee, sizesOf as signedSizes, type Replaced, type Sizes } from './replacement.js';
 import { claimWitness, hashPreimage, parseHtlcWitnessScript, pubkeyHash, publicKeyOf, refundWitness } from './htlc.js';
+import { outputsFor } from './htlcOutputs.js';
 import { buildTransaction, explicitInput, explicitValueBytes, feeFor, SEQUENCE_REPLACEABLE } from './tx.js';
-import { isHtlcSignature, signHtlcInput, type HtlcOutpoint, type TxInput, type TxOutput } from './tx.js';
-import { assetAmount, sat, type AssetId, type Preimage, type Pubkey, type Sat, type SatPerKvb } from './units.js';
+import { isHtlcSignature, signHtlcInput, type HtlcOutpoint, type TxInput } from './tx.js';
+import { sat, type AssetId, type Preimage, type Pubkey, type Sat, type SatPerKvb } from './units.js';
 
 /** What a claim and a refund have in common. */
 export type HtlcSpendOptions = {
@@ -82,50 +83,6 @@ function sortInputs(inputs: readonly TxInput[], policyAsset: AssetId): { lbtcSat
   if (new Set(asset.map((input) => input.assetId)).size > 1) refuse('outpoints', 'one asset and L-BTC', 'two assets');
   const lbtc = inputs.filter((input) => input.assetId === policyAsset);
   return { lbtcSat: sat(lbtc.reduce((sum, input) => sum + input.value, 0n)), asset };
-}
-
-/** OP_RETURN. Elements: a confidential input needs a blinded output; an unspendable one of 0 will do. */
-const UNSPENDABLE_SCRIPT = Buffer.of(0x6a);
-
-/** Where change goes and what hides it. */
-function changeOf(options: HtlcSpendOptions): Pick<TxOutput, 'scriptPubKey' | 'blindingPubkey'> {
-  const { payoutScript, blindingPubkey, changeScript, changeBlindingPubkey, feeInputs = [] } = options;
-  const key = changeScript === undefined || !feeInputs.some(isConfidential) ? undefined : changeBlindingPubkey;
-  const blinding = changeScript === undefined ? blindingPubkey : key;
-  return {
-    scriptPubKey: changeScript ?? payoutScript,
-    ...(blinding === undefined ? {} : { blindingPubkey: blinding }),
-  };
-}
-
-/** Outputs for a given fee; without change all L-BTC is fee. */
-function outputsFor(
-  options: HtlcSpendOptions,
-  parts: { asset: readonly TxInput[]; changeSat: bigint; feeSat: bigint },
-): TxOutput[] {
-  const { payoutScript, blindingPubkey, changeBlindingPubkey, policyAsset, feeInputs = [] } = options;
-  const { asset, changeSat, feeSat } = parts;
-  const payout = { scriptPubKey: payoutScript, ...(blindingPubkey === undefined ? {} : { blindingPubkey }) };
-  const first = asset[0];
-  const total = asset.reduce((sum, input) => sum + input.value, 0n);
-  const outputs: TxOutput[] = [
-    ...(first === undefined ? [] : [{ ...payout, assetId: first.assetId, value: assetAmount(total) }]),
-    ...(changeSat === 0n
-      ? []
-      : [
-          {
-            ...(first === undefined ? payout : changeOf(options)),
-            assetId: policyAsset,
-            value: assetAmount(changeSat),
-          },
-        ]),
-  ];
-  const isBlinded = outputs.some((output) => output.blindingPubkey !== undefined);
-  if (!isBlinded && changeBlindingPubkey !== undefined && feeInputs.some(isConfidential)) {
-    const nothing = { assetId: policyAsset, value: assetAmount(0n), blindingPubkey: changeBlindingPubkey };
-    outputs.push({ ...nothing, scriptPubKey: UNSPENDABLE_SCRIPT });
-  }
-  return [...outputs, { scriptPubKey: Buffer.alloc(0), assetId: policyAsset, value: assetAmount(feeSat) }];
 }
 
 /** Sizes with the longest possible witnesses: never below those of the signed transaction. */

@@ -1,4 +1,6 @@
 /** Claims on a real chain: fees that rise, refunds that come near, coins that help, blocks that fall out. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -134,6 +136,37 @@ describe('a claim', () => {
     await settle(claiming);
   });
 
+  it('that a server swallows for ever pays no more than the ceiling', async () => {
+    stage.gate = () => ({ kind: 'accepted' });
+    await stage.deposit(500_000n);
+    const record = await stage.paid();
+    const claiming = claim(record);
+    await eventually('the first version', () => versionsOf(record).length === 1);
+    await eventually('the end of it', () => {
+      stage.sandbox.mine(3);
+      return told(claiming.events, 'no coins of the wallet that suffice');
+    });
+    const progress = readRecord(stage.buyer.dir, record.number)?.progress;
+    const last = progress?.step === 'claiming' ? progress.claims.at(-1)?.raw : undefined;
+    const tx = parseTransaction(Buffer.from(last ?? '', 'hex'));
+    const fee = tx.outs.find((output) => output.script.length === 0)?.value.readBigUInt64BE(1) ?? 0n;
+    expect(versionsOf(record).length).toBeGreaterThan(5);
+    expect(fee).toBeGreaterThan(1_000n);
+    expect(fee).toBeLessThan(6_000n);
+  });
+
+  it('stored by an earlier program goes on', async () => {
+    const { claiming, record, id } = await claimed();
+    claiming.stop();
+    await claiming.ended;
+    const file = join(stage.buyer.dir, 'swaps', '0000', 'session.json');
+    const text = readFileSync(file, 'utf8').replace(/,\s*"height": \d+/, '');
+    expect(text).not.toContain('"height"');
+    expect(text).not.toContain('changeScript');
+    writeFileSync(file, text);
+    expect(await settle(claim(record))).toBe(id);
+  });
+
   it('that a server refuses for its fee is signed again, not sent again', async () => {
     const seen: string[] = [];
     stage.gate = (raw) => {
@@ -201,6 +234,7 @@ describe('a claim with the refund near', () => {
       feeRate: satPerKvb(100n),
       outpoints: source.outpoints,
       replaces: [],
+      isContested: false,
     };
     const first = await signVersion(source, secretOf(record), need, undefined);
     const { txid, raw, height } = first;
