@@ -40,7 +40,7 @@ export type PayoutWallet = {
 };
 
 /** A purchase whose claim asks for coins, with the versions of the claim so far. */
-export type FeeCoinsFor = { readonly number: number; readonly earlier: readonly Uint8Array[] };
+type FeeCoinsFor = { readonly number: number; readonly earlier: readonly Uint8Array[] };
 
 export type BuyerWallet = {
   /** Confirmed L-BTC that no purchase's claim takes, satoshi. @throws SwapError `chain_unavailable`. */
