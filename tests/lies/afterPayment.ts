@@ -1,13 +1,15 @@
 /** What the seller says once money is out: nothing of it may end the purchase, and nothing replaces the real preimage. */
+import { setTimeout as delay } from 'node:timers/promises';
+
 import type { PurchaseRecord, Step } from '../../src/buyer/record.js';
 import { drivePurchase } from '../../src/buyer/session.js';
 import { PaymentStatus, SwapStatus, type Swap } from '../../src/gen/ln_liquid_swap/v1/swap.js';
 import type { SellerLie } from '../support/lyingSeller.js';
-import { eventually } from '../support/testWorld.js';
 import { startOrder } from './parts.js';
 import type { Stage } from './stage.js';
 
 const DEADLINE_MS = 40_000;
+const BLOCK_MS = 300;
 /** Long enough for the buyer to ask the node and the seller. */
 const IGNORED_MS = 1_500;
 
@@ -26,28 +28,27 @@ export const AFTER_PAYMENT_LIES: readonly AfterPaymentLie[] = [
   { name: 'another funding', instead: told({ fundingTxid: Buffer.alloc(32, 7) }) },
 ];
 
-/** Drives, with blocks as they are needed. */
-async function driveOn({ parts: { world, buyer } }: Stage, record: PurchaseRecord, until?: Step): Promise<Step> {
-  let isOver = false;
-  const signal = AbortSignal.timeout(DEADLINE_MS);
-  const wanted = until === undefined ? {} : { until };
-  const driving = drivePurchase(buyer.buyer, record.number, { ...wanted, signal, onEvent: () => undefined });
-  const ended = driving.finally(() => {
-    isOver = true;
-  });
-  ended.catch(() => undefined);
-  const mineOn = async (): Promise<true | undefined> => {
-    if (!isOver) await world.mine(1);
-    return isOver || undefined;
-  };
-  await eventually('the end of the purchase', mineOn, DEADLINE_MS);
-  return (await ended).progress.step;
+/** Drives, with a block now and then: as few as it takes, for a purchase must be paid long before its refund height. */
+async function driveMining(stage: Stage, record: PurchaseRecord, until?: Step): Promise<Step> {
+  const driving = driveFor(stage, record, DEADLINE_MS, until);
+  const ended = driving.then(
+    () => true,
+    () => true,
+  );
+  while (!(await Promise.race([ended, delay(BLOCK_MS, false)]))) await stage.parts.world.mine(1);
+  return (await driving).progress.step;
+}
+
+/** Pays without another block, then claims. */
+async function payAndClaim(stage: Stage, record: PurchaseRecord): Promise<Step> {
+  await driveFor(stage, record, DEADLINE_MS, 'paid');
+  return await driveMining(stage, record);
 }
 
 /** The purchase that all lies were about. @returns its last step. */
 export async function buysHonestly(stage: Stage): Promise<Step> {
   stage.parts.liar.tell({});
-  return await driveOn(stage, stage.record);
+  return await payAndClaim(stage, stage.record);
 }
 
 /** A purchase whose payment is held: the seller's daemon is away from now on. */
@@ -55,7 +56,7 @@ export async function holdPayment(stage: Stage): Promise<PurchaseRecord> {
   const { world, buyer } = stage.parts;
   const { lightning } = buyer.buyer;
   const record = await startOrder(world, buyer, { minFundingConfs: 1, maxPriceMsat: undefined });
-  await driveOn(stage, record, 'verified');
+  await driveMining(stage, record, 'verified');
   const { progress } = await driveFor(stage, record, DEADLINE_MS, 'paying');
   if (progress.step !== 'paying' || lightning === undefined) throw new Error('the purchase is not being paid');
   await world.ask({ command: 'stop', name: 'swapd' });
@@ -76,7 +77,7 @@ export async function tellHeld(stage: Stage, record: PurchaseRecord, { instead }
 export async function letSettle(stage: Stage, record: PurchaseRecord): Promise<Step> {
   stage.parts.liar.tell({});
   await stage.parts.world.ask({ command: 'start', name: 'swapd' });
-  return await driveOn(stage, record);
+  return await payAndClaim(stage, record);
 }
 
 async function driveFor(stage: Stage, record: PurchaseRecord, ms: number, until?: Step): Promise<PurchaseRecord> {
