@@ -119,7 +119,8 @@ function addWishes(command: Command): void {
 
 async function quote(run: Run, options: z.output<typeof orderOptions>): Promise<ExitCode> {
   return await withSeller(run, async (client) => {
-    const stored = await order(run, client, options);
+    const { ticker, precision, quote: answer } = await order(run, client, options);
+    const stored = { ticker, precision, quote: answer };
     storeQuote(run.settings.dataDir, stored);
     run.out.result(stored, () => describeQuote(stored.quote, stored.ticker, stored.precision));
     run.out.progress(`next: swap create ${stored.quote.quoteId}`);
