@@ -59,6 +59,8 @@ export type Lie = {
   readonly quote?: SellerLie;
   /** Told by one of the buyer's servers. */
   readonly electrum?: (liar: HostileProxy, scene: Scene) => void | Promise<void>;
+  /** The lying server cannot be used at all. */
+  readonly isMute?: boolean;
   /** The lying server is the only one. */
   readonly isAlone?: boolean;
 };

@@ -15,7 +15,7 @@ import { HostileProxy } from '../support/hostileProxy.js';
 import { startLyingSeller, type LyingSeller } from '../support/lyingSeller.js';
 import { openBuyer, startTestWorld, type TestBuyer, type TestWorld } from '../support/testWorld.js';
 
-const DRIVE_MS = 8_000;
+const DRIVE_MS = 20_000;
 const AMOUNT = assetAmount(2_500_000_000n);
 
 /** What was opened, to be closed in the opposite order. */

@@ -112,6 +112,7 @@ export const SERVER_LIES: readonly Lie[] = [
   {
     name: 'server: tip without its header',
     codes: ['electrum_servers'],
+    isMute: true,
     electrum: (liar) => {
       answer(liar, METHOD.tip, (honest) => ({ ...(honest as object), height: 1 }));
     },
@@ -131,6 +132,7 @@ export const SERVER_LIES: readonly Lie[] = [
   {
     name: 'server: no answer',
     codes: ['electrum_servers'],
+    isMute: true,
     electrum: (liar) => void liar.lies.set(METHOD.history, () => SILENCE),
   },
   {

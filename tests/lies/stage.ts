@@ -20,8 +20,9 @@ import { Closing, drive, openParts, startOrder, type Parts } from './parts.js';
 import { handedOver, openScenes, type Scenes } from './scenes.js';
 
 const log = createLogger('test-lies', 'silent');
-/** A server that is waited for answers within this. */
-const TIMEOUTS = { requestMs: 1_000, reconnectWaitMs: 300, retryMinMs: 20, retryMaxMs: 50 };
+/** How long a server is waited for: one that is never to be used again shortly, others also on a busy machine. */
+const TIMEOUTS = { requestMs: 15_000, reconnectWaitMs: 10_000, retryMinMs: 20, retryMaxMs: 50 };
+const SHORT_TIMEOUTS = { ...TIMEOUTS, requestMs: 1_000, reconnectWaitMs: 500 };
 const CONFS = 2;
 
 /** How a lie ended: the codes, the step that is on disk, and what happened on Lightning. */
@@ -135,7 +136,11 @@ export class Stage {
     const { buyer } = this.parts.buyer;
     if (lie.electrum === undefined) return { buyer, close: () => undefined };
     await lie.electrum(this.parts.server, scene);
-    const chain = connectElectrum({ servers: [this.parts.server.url], log, timeouts: TIMEOUTS });
+    const chain = connectElectrum({
+      servers: [this.parts.server.url],
+      log,
+      timeouts: lie.isMute === true ? SHORT_TIMEOUTS : TIMEOUTS,
+    });
     const lying = { name: 'liar', chain };
     return {
       buyer: { ...buyer, chains: lie.isAlone === true ? [lying] : [lying, ...buyer.chains] },
