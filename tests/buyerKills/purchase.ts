@@ -14,7 +14,7 @@ import { startSwap, type SwapEnd, type SwapRun } from '../support/swapProgram.js
 const TIMEOUT_SECS = 60;
 /** Resumptions until a purchase counts as stuck. */
 const MOST_RESUMES = 5;
-export const AMOUNT = 2_500_000_000n;
+const AMOUNT = 2_500_000_000n;
 
 export type Buying = {
   readonly dir: string;
