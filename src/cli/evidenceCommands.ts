@@ -56,9 +56,11 @@ async function verify({ out, settings }: Run, _options: object, args: readonly s
   out.result({ ok: facts !== undefined, checks, facts }, () => {
     if (facts === undefined) return describeChecks(checks, 'this evidence proves nothing');
     const { terms, fundingTxid, claimTxid } = facts;
-    const { ticker = 'smallest units', precision = 0 } =
-      settings.knownAssets.find(({ assetId }) => assetId === terms.assetId) ?? {};
-    const amount = describeAmount(terms.assetAmount, precision, ticker);
+    const known = settings.knownAssets.find(({ assetId }) => assetId === terms.assetId);
+    const amount =
+      known === undefined
+        ? `${terms.assetAmount} smallest units`
+        : describeAmount(terms.assetAmount, known.precision, known.ticker);
     return [
       describeChecks(checks, "the seller's node signed these terms, and the invoice was paid"),
       '',

@@ -52,7 +52,7 @@ export const historyView = (records: readonly PurchaseRecord[]): object => ({
 
 /** For people: one purchase a line, then what was bought in all. */
 export function describeHistory(records: readonly PurchaseRecord[]): string {
-  if (records.length === 0) return 'no purchases yet';
+  if (records.length === 0) return 'no such purchases';
   const rows = records.map((record) => [
     String(record.number),
     record.progress.step,
