@@ -126,9 +126,12 @@ export const killAtFailpoints = async (
   onReport: (report: KillReport) => void = () => undefined,
 ): Promise<KillReport[]> => await runAll(stage, names.map(atFailpoint), onReport);
 
-/** The program works: what it does before its first word moves nothing. */
+/** The program has its quote, or goes on: what it does before moves nothing. */
 const begun = (run: SwapRun): Promise<unknown> =>
-  Promise.race([run.ended, eventually('a word', () => Promise.resolve(run.stderr() === '' ? undefined : true))]);
+  Promise.race([
+    run.ended,
+    eventually('the beginning', () => Promise.resolve(/quote|#\d/.test(run.stderr()) ? true : undefined)),
+  ]);
 
 /** Killed again and again, also while it resumes. */
 const atRandom = (name: string, random: () => number): Case => {

@@ -5,7 +5,7 @@ import { killAtFailpoints, killAtRandom, killSummary } from '../buyerKills/kills
 import { seededRandom } from '../crash/randomKills.js';
 import { openTheatre } from '../crash/stage.js';
 
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 60_000 });
 
 const theatre = openTheatre();
 afterAll(theatre.discard);

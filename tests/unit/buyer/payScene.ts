@@ -74,8 +74,11 @@ function scriptedNode(answer: () => PaymentResult): ScriptedNode {
   return node;
 }
 
+/** A transaction of the HTLC's script; in no block without a height. */
+type Spend = { readonly raw: Buffer; readonly txid: string; readonly height?: number };
+
 /** A chain that shows one view; `spends` are transactions that touch the HTLC script besides the funding. */
-function shownChain(view: AnsweringServer, spends: { raw: Buffer; txid: string }[]): LiquidChain {
+function shownChain(view: AnsweringServer, spends: Spend[]): LiquidChain {
   const fundingTxid = [...view.unspent][0]?.split(':')[0];
   return {
     genesisHash: async () => Promise.resolve(view.genesis),
@@ -86,7 +89,7 @@ function shownChain(view: AnsweringServer, spends: { raw: Buffer; txid: string }
     history: async () =>
       Promise.resolve([
         ...(fundingTxid === undefined ? [] : [{ txid: fundingTxid as never, height: view.fundingHeight ?? 0 }]),
-        ...spends.map(({ txid }) => ({ txid: txid as never, height: 0 })),
+        ...spends.map(({ txid, height = 0 }) => ({ txid: txid as never, height })),
       ]),
     transaction: async (id) =>
       Promise.resolve(id === fundingTxid ? view.funding : spends.find(({ txid }) => txid === id)?.raw),
@@ -153,7 +156,9 @@ export type Scene = {
   readonly htlc: StoredHtlc;
   readonly source: ClaimSource;
   readonly node: ScriptedNode;
-  readonly spends: { raw: Buffer; txid: string }[];
+  readonly spends: Spend[];
+  /** What the second server shows, if there is one. */
+  readonly otherSpends: Spend[];
   readonly events: PurchaseEvent[];
   readonly drive: Drive;
   readonly record: PurchaseRecord;
@@ -168,6 +173,7 @@ type SceneOptions = {
   readonly change?: (view: AnsweringServer) => Partial<AnsweringServer>;
   readonly payer?: Payer;
   readonly external?: ExternalPayer;
+  readonly hasTwoServers?: boolean;
 };
 
 /** A verified purchase at step `paying`. */
@@ -188,10 +194,13 @@ export function payScene({ dir, zkp, seller }: PayStage, options: SceneOptions =
   if (facts === undefined || view === undefined || 'problem' in view) throw new Error('the honest story is refused');
   const node = scriptedNode(answer);
   const spends: Scene['spends'] = [];
-  const chain = shownChain({ ...view, ...change(view) }, spends);
+  const otherSpends: Scene['spends'] = [];
+  const shown = { ...view, ...change(view) };
+  const chains = [{ name: 'tcp://own:1', chain: shownChain(shown, spends) }];
+  if (options.hasTwoServers) chains.push({ name: 'tcp://own:2', chain: shownChain(shown, otherSpends) });
   const side: ChainSide = {
     network: 'regtest',
-    chains: [{ name: 'tcp://own:1', chain }],
+    chains,
     isSingleServerTrusted: false,
   };
   const buyer: Buyer = {
@@ -237,7 +246,18 @@ export function payScene({ dir, zkp, seller }: PayStage, options: SceneOptions =
     run: newRun(verifiedWord(htlc)),
   };
   return {
-    ...{ buyer, htlc, node, spends, events, drive, record, progress, source: claimSource(buyer, record, htlc) },
+    ...{
+      buyer,
+      htlc,
+      node,
+      spends,
+      otherSpends,
+      events,
+      drive,
+      record,
+      progress,
+      source: claimSource(buyer, record, htlc),
+    },
     pay: async () => await pay(drive, record, progress),
   };
 }
