@@ -1,5 +1,6 @@
 /** `swap buy --dry-run`: the quote judged, the plan, and every check that can be made before a swap exists. */
 import { genesisOf, nowSecs, type ChainSide } from '../buyer/buyer.js';
+import { openLightning } from '../buyer/connect.js';
 import { acceptedTip, isInitialized, pinnedSeller } from '../buyer/dataDir.js';
 import { askAll } from '../buyer/observe.js';
 import { refuseBadQuote, type SellerQuote } from '../buyer/quote.js';
@@ -8,7 +9,6 @@ import { judgeTips } from '../core/tipRule.js';
 import { safeTotalCltvDelta } from '../core/timelock.js';
 import { msat } from '../core/units.js';
 import { SwapError } from '../errors.js';
-import { connectLnnoded } from '../lightning/lnnoded.js';
 import { count, describeAmount, describeMsat } from './amount.js';
 import { describeFailure, EXIT, type ExitCode } from './exit.js';
 import { limitsOf, order, type WishOptions } from './order.js';
@@ -147,12 +147,7 @@ async function judgePayer({ settings }: Run, who: Options['pay']): Promise<Findi
     return { what, ok: false, found: 'no Lightning node; give --lightning-address, or pay with --pay external' };
   }
   return await attempt(what, async () => {
-    const node = connectLnnoded({
-      address,
-      log: loggerOf(settings),
-      ...(tokenFile === undefined ? {} : { tokenFile }),
-      ...(tlsCertFile === undefined ? {} : { tlsCertFile }),
-    });
+    const node = openLightning({ address, tokenFile, tlsCertFile }, loggerOf(settings));
     try {
       const { nodeId, isSynced, blockHeight } = await node.getInfo();
       if (!isSynced) refuse(`expected our Lightning node synced to its chain, found it behind at ${blockHeight}`);

@@ -51,7 +51,11 @@ export function openOutput(isJson: boolean): Output {
 type Colour = 'green' | 'red' | 'yellow' | 'dim' | 'bold';
 
 /** Colours text if the stream is a terminal that wants colours. */
-export function colour(format: Colour, text: string, stream: NodeJS.WriteStream = process.stdout): string {
+export function colour(
+  format: Colour,
+  text: string,
+  stream: Pick<NodeJS.WriteStream, 'isTTY'> = process.stdout,
+): string {
   const { NO_COLOR: refused = '', TERM: terminal } = process.env;
   const isWanted = stream.isTTY && refused === '' && terminal !== 'dumb';
   return isWanted ? styleText(format, text, { validateStream: false }) : text;

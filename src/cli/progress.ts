@@ -83,7 +83,7 @@ const WAITS = {
 } satisfies Record<PurchaseRecord['progress']['step'], (record: PurchaseRecord) => string>;
 
 /** One line of progress. */
-export function describeEvent(event: PurchaseEvent): string {
+function describeEvent(event: PurchaseEvent): string {
   switch (event.kind) {
     case 'step':
       return `${colour('bold', `step ${event.record.progress.step}`, process.stderr)}: ${describeStep(event.record)}`;
