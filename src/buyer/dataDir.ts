@@ -12,7 +12,15 @@ import { blockHeight, pubkey, unixSecs, type BlockHash, type Pubkey } from '../c
 import { createMnemonicFile, parseMnemonic, readMnemonicFile } from '../liquid/walletFile.js';
 import { failpoint } from '../failpoint.js';
 import { BuyerError } from './buyerError.js';
-import { makePrivateFolder, namesIn, readPrivateFile, systemCode, takeLock, writePrivateFile } from './files.js';
+import {
+  fsyncFolder,
+  makePrivateFolder,
+  namesIn,
+  readPrivateFile,
+  systemCode,
+  takeLock,
+  writePrivateFile,
+} from './files.js';
 import { decodeRecord, encodeRecord, isFinal, type Progress, type PurchaseRecord } from './record.js';
 
 /** True if the directory has its mnemonic. */
@@ -97,6 +105,7 @@ export function reserveNumber(dir: string): number {
   for (let number = (purchaseNumbers(dir).at(-1) ?? -1) + 1; ; number += 1) {
     try {
       mkdirSync(purchaseFolder(dir, number), { mode: 0o700 });
+      fsyncFolder(join(dir, 'swaps')); // the number decides the claim key: it must not be free again after a power cut
       return number;
     } catch (error) {
       if (systemCode(error) !== 'EEXIST') throw error;

@@ -12,7 +12,7 @@ import {
   rmSync,
   statSync,
   unlinkSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
 
@@ -23,7 +23,8 @@ export function systemCode(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 
-function fsyncFolder(path: string): void {
+/** What was made, renamed or removed in a folder is on disk when this returns. */
+export function fsyncFolder(path: string): void {
   const folder = openSync(path, 'r');
   try {
     fsyncSync(folder);
@@ -57,6 +58,7 @@ export function makePrivateFolder(path: string): void {
     } catch (error) {
       if (systemCode(error) !== 'EEXIST') throw error;
     }
+    fsyncFolder(dirname(path));
   });
 }
 
@@ -68,16 +70,26 @@ export function makePrivateFolder(path: string): void {
 export function writePrivateFile(path: string, text: string): void {
   const temporary = `${path}.${process.pid}.new`;
   writing(path, () => {
-    const file = openSync(temporary, 'w', 0o600);
     try {
-      writeSync(file, text);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
+      writeWhole(temporary, text);
+      renameSync(temporary, path);
+    } catch (error) {
+      rmSync(temporary, { force: true });
+      throw error;
     }
-    renameSync(temporary, path);
     fsyncFolder(dirname(path));
   });
+}
+
+/** Not one writeSync: a disk that is almost full takes a part of the text and calls that a success. */
+function writeWhole(path: string, text: string): void {
+  const file = openSync(path, 'w', 0o600);
+  try {
+    writeFileSync(file, text);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** Names in a folder; none if there is no such folder. @throws SwapError `bad_config` if it cannot be read. */

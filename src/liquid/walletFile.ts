@@ -1,6 +1,6 @@
 /** The file that holds the wallet's mnemonic: one line of BIP39 words, readable by its owner only. */
 import { randomBytes } from 'node:crypto';
-import { closeSync, fstatSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, fsyncSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 
 import { generateMnemonic, validateMnemonic, wordlists } from 'bip39';
 
@@ -70,14 +70,18 @@ export function parseMnemonic(text: string): string {
  * Writes a mnemonic to a new file of mode 0600: the given one, or 24 new words.
  *
  * @returns the words; new ones are to be shown once.
- * @throws SwapError `bad_config` if the file exists or cannot be made.
+ * @throws SwapError `bad_config` if the file exists or cannot be made; half a file is not left behind.
  */
 export function createMnemonicFile(path: string, given?: string): string {
   const mnemonic = given ?? generateMnemonic(ENTROPY_BITS, randomBytes);
   const file = open(path, 'wx');
   try {
-    writeSync(file, `${mnemonic}\n`);
+    writeFileSync(file, `${mnemonic}\n`);
     fsyncSync(file);
+  } catch (cause) {
+    rmSync(path, { force: true });
+    const found = cause instanceof Error && 'code' in cause ? String(cause.code) : 'another error';
+    throw new SwapError('bad_config', `mnemonic file ${path}: expected a place to write, found ${found}`, { cause });
   } finally {
     closeSync(file);
   }
