@@ -70,6 +70,21 @@ export async function askSeller({ buyer, options, run }: Drive, htlc: StoredHtlc
   }
 }
 
+/** One look for the end of a payment that somebody else may have made; `problem` says why nothing is sent. */
+export async function awaitEnd(
+  drive: Drive,
+  record: PurchaseRecord,
+  htlc: StoredHtlc,
+  problem: string,
+): Promise<Progress | undefined> {
+  const { preimage: secret, refundTxid } = await searchAsset(drive, record, htlc);
+  if (secret !== undefined) return paidWith(drive, record, htlc, secret);
+  if (refundTxid !== undefined)
+    return { step: 'unpaid', reason: `our node knows of no payment, and ${refundTxid} took the asset back` };
+  drive.options.onEvent({ kind: 'waiting', problem });
+  return undefined;
+}
+
 /** From here on the kit alone is enough to claim. */
 export function paidWith({ buyer }: Drive, record: PurchaseRecord, htlc: StoredHtlc, secret: Preimage): Progress {
   storeKit({ buyer }, record, htlc, secret);

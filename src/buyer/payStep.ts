@@ -14,10 +14,11 @@
 import { SwapError } from '../errors.js';
 import { failpointsAroundCall } from '../failpoint.js';
 import type { LightningNode, PaymentResult } from '../lightning/node.js';
-import { askSeller, belongs, paidWith, searchAsset, storeKit } from './assetSearch.js';
+import { askSeller, awaitEnd, belongs, paidWith, searchAsset, storeKit } from './assetSearch.js';
 import type { Buyer } from './buyer.js';
 import { BuyerError } from './buyerError.js';
 import type { Drive } from './drive.js';
+import { findPayer } from './earlierPayment.js';
 import { payExternally } from './externalStep.js';
 import { checkFresh, type VerifiedFacts } from './freshCheck.js';
 import { printable } from './printable.js';
@@ -35,6 +36,8 @@ const GRACE_MS = 1_000;
 const MAX_SENDS = 8;
 const SEND_PAUSE_MS = 2_000;
 
+/** No second payment is sent then, for the first one may be ours. */
+const STRANGE_PAYMENT = 'the seller says that it was paid, our node that it sent nothing: nothing more is sent';
 const NO_NODE = 'expected a Lightning node to pay with, found none; see --lightning-address';
 
 /** Before anything is sent: the kit is written, and the payer is named in the step that says that he may have paid. */
@@ -63,6 +66,7 @@ export async function pay(
   { htlc, payer }: Extract<Progress, { step: 'paying' }>,
 ): Promise<Progress | undefined> {
   try {
+    if (payer === undefined) return await findPayer(drive, record, htlc);
     if (payer.kind === 'external') return await payExternally(drive, record, htlc);
     return await payByNode(await nodeOf(drive.buyer, payer.nodeId), drive, record, htlc);
   } catch (error) {
@@ -137,24 +141,10 @@ async function trySending(
   const { isSynced } = await lightning.getInfo();
   if (!isSynced) throw new SwapError('lightning_unavailable', 'our Lightning node is not synced to its chain');
   const swap = await askSeller(drive, htlc);
-  if (swap !== undefined && saysItIsPaid(swap)) return await afterStrangePayment(drive, record, htlc);
+  if (swap !== undefined && saysItIsPaid(swap)) return await awaitEnd(drive, record, htlc, STRANGE_PAYMENT);
   const facts = await checkFresh(drive, record, htlc);
   if ('refused' in facts) return { step: 'unpaid', reason: facts.refused };
   return await send(lightning, drive, record, { htlc, facts });
-}
-
-/** The seller has a payment of which our node knows nothing. No second one is sent, for it may be ours. */
-async function afterStrangePayment(
-  drive: Drive,
-  record: PurchaseRecord,
-  htlc: StoredHtlc,
-): Promise<Progress | undefined> {
-  const { preimage, refundTxid } = await searchAsset(drive, record, htlc);
-  if (preimage !== undefined) return paidWith(drive, record, htlc, preimage);
-  if (refundTxid !== undefined) return { step: 'unpaid', reason: `our node sent nothing, and ${refundTxid} refunds` };
-  const problem = 'the seller says that it was paid, our node that it sent nothing: nothing more is sent';
-  drive.options.onEvent({ kind: 'waiting', problem });
-  return undefined;
 }
 
 /** One call. After a while its answer is not waited for any more: the hash is asked about instead. */

@@ -94,8 +94,8 @@ const progressSchema = z.discriminatedUnion('step', [
   z.strictObject({ step: z.literal('created'), swapId: z.string().transform(swapId), seen: seenSchema.optional() }),
   /** Every check passed; nothing was sent. */
   z.strictObject({ step: z.literal('verified'), htlc: htlcSchema }),
-  /** The payment may have been sent. */
-  z.strictObject({ step: z.literal('paying'), htlc: htlcSchema, payer: payerSchema }),
+  /** The payment may have been sent; records of the first program do not tell by which node. */
+  z.strictObject({ step: z.literal('paying'), htlc: htlcSchema, payer: payerSchema.optional() }),
   /** The preimage is known. */
   z.strictObject({ step: z.literal('paid'), htlc: htlcSchema, preimage: preimageHex }),
   /** A claim is signed and may have been broadcast; newest last. */

@@ -11,7 +11,7 @@ export function whatIsSafe(progress: Progress): string {
     case 'paying':
       return (
         'The payment may be on its way or done, and a payment that is out cannot be stopped: resume soon, with the same ' +
-        `${progress.payer.kind === 'node' ? 'Lightning node' : 'wallet'}, and long before Liquid height ` +
+        `${progress.payer?.kind === 'external' ? 'wallet' : 'Lightning node'}, and long before Liquid height ` +
         `${progress.htlc.refundHeight}, from which on the seller may take the asset back.`
       );
     case 'paid':

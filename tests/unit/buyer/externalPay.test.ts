@@ -1,6 +1,4 @@
 /** A payment by a person with another wallet: only the preimage that fits counts, and a payment is never forgotten. */
-import { randomBytes } from 'node:crypto';
-
 import { describe, expect, it } from 'vitest';
 
 import { signClaim } from '../../../src/buyer/claim.js';
@@ -8,16 +6,13 @@ import type { ExternalInvoice, ExternalPayer } from '../../../src/buyer/external
 import { invoiceToPay } from '../../../src/buyer/externalStep.js';
 import type { VerifiedFacts } from '../../../src/buyer/freshCheck.js';
 import { beginPaying, pay } from '../../../src/buyer/payStep.js';
-import { buildRefund } from '../../../src/core/htlcSpend.js';
-import { LIQUID_NETWORKS } from '../../../src/core/network.js';
 import { safeTotalCltvDelta } from '../../../src/core/timelock.js';
-import { rawOf, txidOf } from '../../../src/core/tx.js';
-import { blockHeight, hex, sat, satPerKvb, unixSecs, type Preimage } from '../../../src/core/units.js';
+import { blockHeight, hex, satPerKvb, unixSecs, type Preimage } from '../../../src/core/units.js';
 import { PaymentStatus, SwapStatus } from '../../../src/gen/ln_liquid_swap/v1/swap.js';
-import { keyOf, preimageOf } from '../core/zkp.js';
+import { preimageOf } from '../core/zkp.js';
 import { honest, NOW, PREIMAGE, tell, TIP, type AnsweringServer } from './honest.js';
 import { verifySwap } from '../../../src/buyer/verify.js';
-import { kitPreimage, payScene, usePayStage, type Scene } from './payScene.js';
+import { kitPreimage, payScene, refundOf, usePayStage, type Scene } from './payScene.js';
 
 const stage = usePayStage();
 const PAID = { step: 'paid', preimage: hex(PREIMAGE) };
@@ -129,7 +124,7 @@ describe('while the person is silent', () => {
 
   it('ends unpaid when every server shows a refund with two confirmations, and not before', async () => {
     const made = payScene(stage, { external: person(), payer: { kind: 'external' }, hasTwoServers: true });
-    const refund = refundOf(made);
+    const refund = refundOf(stage, made);
     made.spends.push({ ...refund, height: TIP }, { ...refund, height: TIP });
     expect(await made.pay()).toBeUndefined(); // one confirmation, and the other server sees nothing
     made.spends.splice(0, 2, { ...refund, height: TIP - 1 });
@@ -149,22 +144,6 @@ describe('while the person is silent', () => {
     expect(node.sent).toEqual([]);
   });
 });
-
-/** The seller's refund of that purchase. */
-function refundOf({ source, drive }: Scene): { raw: Buffer; txid: string } {
-  const { tx } = buildRefund({
-    zkp: stage.zkp,
-    outpoints: source.outpoints,
-    witnessScript: source.witnessScript,
-    privateKey: keyOf('refund').privateKey,
-    payoutScript: source.payoutScript,
-    policyAsset: LIQUID_NETWORKS[drive.buyer.network].policyAsset,
-    feeRate: satPerKvb(100n),
-    maxFeeSat: sat(1000n),
-    randomBytes,
-  });
-  return { raw: rawOf(tx), txid: txidOf(tx) };
-}
 
 describe('the cap that is shown', () => {
   const facts = (): { facts: VerifiedFacts; deal: Parameters<typeof invoiceToPay>[0] } => {

@@ -1,4 +1,5 @@
 /** A verified purchase that is about to be paid: a scripted node and chain, and a seller on a real socket. */
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,9 +21,12 @@ import { openSeller, type RpcConnection, type SellerClient } from '../../../src/
 import { verifySwap } from '../../../src/buyer/verify.js';
 import { openBuyerWallet } from '../../../src/buyer/wallet.js';
 import type { Zkp } from '../../../src/core/blind.js';
+import { buildRefund } from '../../../src/core/htlcSpend.js';
 import { claimKey } from '../../../src/core/keys.js';
+import { LIQUID_NETWORKS } from '../../../src/core/network.js';
+import { rawOf, txidOf } from '../../../src/core/tx.js';
 import { pubkeyHash } from '../../../src/core/htlc.js';
-import { hex, msat, type Preimage, type Pubkey } from '../../../src/core/units.js';
+import { hex, msat, sat, satPerKvb, type Preimage, type Pubkey } from '../../../src/core/units.js';
 import { PaymentStatus, Swap, SwapServiceDefinition, SwapStatus } from '../../../src/gen/ln_liquid_swap/v1/swap.js';
 import type { LightningNode, PaymentResult, PayRequest } from '../../../src/lightning/node.js';
 import type { LiquidChain } from '../../../src/liquid/chain.js';
@@ -260,6 +264,22 @@ export function payScene({ dir, zkp, seller }: PayStage, options: SceneOptions =
     },
     pay: async () => await pay(drive, record, progress),
   };
+}
+
+/** The seller's refund of a purchase. */
+export function refundOf({ zkp }: PayStage, { source, drive }: Scene): { raw: Buffer; txid: string } {
+  const { tx } = buildRefund({
+    zkp,
+    outpoints: source.outpoints,
+    witnessScript: source.witnessScript,
+    privateKey: keyOf('refund').privateKey,
+    payoutScript: source.payoutScript,
+    policyAsset: LIQUID_NETWORKS[drive.buyer.network].policyAsset,
+    feeRate: satPerKvb(100n),
+    maxFeeSat: sat(1000n),
+    randomBytes,
+  });
+  return { raw: rawOf(tx), txid: txidOf(tx) };
 }
 
 /** The preimage in the kit of the first purchase. */
