@@ -161,7 +161,7 @@ async function withPayer(
   records: readonly PurchaseRecord[],
   body: (buyer: Buyer) => Promise<ExitCode>,
 ): Promise<ExitCode> {
-  const mayHavePaid = records.some(({ progress }) => progress.step === 'paying' && progress.payer.kind === 'external');
+  const mayHavePaid = records.some(({ progress }) => progress.step === 'paying' && progress.payer?.kind === 'external');
   if (who !== 'external' && (who === 'node' || !mayHavePaid)) return await withBuyer(run, body);
   const { payer: person, close } = openExternalPayer(run.out);
   try {
