@@ -2,30 +2,25 @@
 import { Option, type Command } from 'commander';
 import { z } from 'zod';
 
-import type { Buyer, ChainSide } from '../buyer/buyer.js';
+import type { Buyer } from '../buyer/buyer.js';
 import { BuyerError } from '../buyer/buyerError.js';
-import { claimFromKit } from '../buyer/claimFromKit.js';
-import { readClaimKit } from '../buyer/claimKit.js';
 import { readPayoutWallet } from '../buyer/connect.js';
 import { findRecord, readRecords } from '../buyer/dataDir.js';
 import { startPurchase, type Wishes } from '../buyer/purchase.js';
 import { readQuote, storeQuote } from '../buyer/quoteFile.js';
-import type { PurchaseRecord, Step } from '../buyer/record.js';
-import { withTimeout } from '../buyer/wait.js';
+import { isFinal, type PurchaseRecord, type Step } from '../buyer/record.js';
 import { encodeAddress } from '../core/network.js';
 import { decodePayout } from '../core/payout.js';
-import { preimage as toPreimage, type Preimage } from '../core/units.js';
 import { SwapError } from '../errors.js';
+import { claimKit } from './claimKit.js';
 import { drive, resume } from './drive.js';
 import { dryRun } from './dryRun.js';
 import { EXIT, type ExitCode } from './exit.js';
 import { openExternalPayer } from './externalPayer.js';
 import { examples } from './help.js';
-import { readLine } from './input.js';
 import { timeoutOption } from './options.js';
 import { limitsOf, order, wishOptions, type WishOptions } from './order.js';
-import { narrate } from './progress.js';
-import { action, withBuyer, withChains, withSeller, type Run } from './run.js';
+import { action, withBuyer, withSeller, type Run } from './run.js';
 import { loggerOf } from './settings.js';
 import { describeQuote } from './views.js';
 
@@ -193,47 +188,33 @@ async function claim(run: Run, options: z.output<typeof claimOptions>, args: rea
   return await withBuyer(run, async (buyer) => await drive(run, buyer, record, { timeoutSecs: options.timeout }));
 }
 
-/** Works with nothing but the kit and Electrum servers: the kit's own if none are given. */
-async function claimKit(run: Run, path: string, options: z.output<typeof claimOptions>): Promise<ExitCode> {
-  const kit = readClaimKit(path);
-  const preimage = kit.preimage ?? (await readKitPreimage(run, options.preimageStdin));
-  const tell = (): string =>
-    'The kit and its file stay as they are: run the same command again before the refund height.';
-  const signal = withTimeout(run.interruptible(tell), options.timeout * 1000);
-  const narrator = narrate(run.out);
-  const body = async (side: ChainSide): Promise<ExitCode> => {
-    const end = await claimFromKit(side, path, { signal, onEvent: narrator.onEvent, preimage });
-    narrator.close();
-    run.out.result(end, () => (end.kind === 'pending' ? 'claim: pending' : `${end.kind}: ${end.txid}`));
-    if (end.kind === 'pending') return EXIT.unknown;
-    return end.kind === 'claimed' ? EXIT.done : EXIT.failed;
-  };
-  try {
-    return await withChains(run, body, kit.electrum);
-  } finally {
-    narrator.close();
+/**
+ * The purchase whose payer may be a person. Of several at once nobody could tell whose preimage is typed, and those that
+ * a node pays must not become another wallet's: they are resumed one by one.
+ */
+function resumedByPerson(run: Run, which: true | string, who: 'node' | 'external' | undefined): PurchaseRecord[] {
+  const { dataDir } = run.settings;
+  if (which !== true) return [findRecord(dataDir, which)];
+  const open = readRecords(dataDir).filter(({ progress }) => !isFinal(progress.step));
+  if (who === 'external' && open.length > 1) {
+    const numbers = open.map(({ number }) => number).join(', ');
+    throw new SwapError(
+      'invalid_argument',
+      `--pay external: expected --resume NUMBER, found ${open.length} open: ${numbers}`,
+    );
   }
-}
-
-/** From stdin if that was asked for; on a terminal by a question. Nothing: it is looked for on the chain. */
-async function readKitPreimage(run: Run, isStdin: boolean): Promise<Preimage | undefined> {
-  if (!isStdin && !process.stdin.isTTY) return undefined;
-  if (!isStdin)
-    run.out.progress('The kit has no preimage. Type it (64 hex digits, not shown), or Enter to look on the chain:');
-  const text = (await readLine('the preimage, 64 hex digits')).trim().toLowerCase();
-  if (text === '' && !isStdin) return undefined;
-  if (!/^[0-9a-f]{64}$/.test(text)) {
-    throw new SwapError('invalid_argument', `preimage: expected 64 hex digits, found ${text.length} characters`);
-  }
-  return toPreimage(Buffer.from(text, 'hex'));
+  return [];
 }
 
 async function buy(run: Run, options: z.output<typeof buyOptions>): Promise<ExitCode> {
   const { asset, amount, resume: which } = options;
   if (which !== undefined) {
-    const { dataDir } = run.settings;
-    const open = which === true ? readRecords(dataDir) : [findRecord(dataDir, which)];
-    return await withPayer(run, options.pay, open, async (buyer) => await resume(run, buyer, which, options.timeout));
+    return await withPayer(
+      run,
+      options.pay,
+      resumedByPerson(run, which, options.pay),
+      async (buyer) => await resume(run, buyer, which, options.timeout),
+    );
   }
   if (asset === undefined || amount === undefined) {
     throw new SwapError('invalid_argument', 'expected --asset NAME and --amount AMOUNT, or --resume; found less');
