@@ -9,7 +9,8 @@ import type { CreateSwapRequest } from '../gen/ln_liquid_swap/v1/swap.js';
 import { genesisOf, nowSecs, type Buyer } from './buyer.js';
 import { reserveNumber, saveRecord } from './dataDir.js';
 import type { Deal } from './deal.js';
-import { refuseBadQuote, trustedNodeId, type SellerQuote } from './quote.js';
+import { trustedNodeId, type SellerQuote } from './quote.js';
+import { refuseBadQuote } from './quoteCheck.js';
 import type { PurchaseRecord } from './record.js';
 
 /** What the user wants besides asset and amount. */

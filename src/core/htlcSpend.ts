@@ -10,28 +10,19 @@ import { SwapError } from '../errors.js';
 import { isConfidential, type RandomBytes, type Zkp } from './blind.js';
 import { leastReplacementFee, sizesOf as signedSizes, type Replaced, type Sizes } from './replacement.js';
 import { claimWitness, hashPreimage, parseHtlcWitnessScript, pubkeyHash, publicKeyOf, refundWitness } from './htlc.js';
-import { outputsFor } from './htlcOutputs.js';
+import { outputsFor, type PayoutOptions } from './htlcOutputs.js';
 import { buildTransaction, explicitInput, explicitValueBytes, feeFor, SEQUENCE_REPLACEABLE } from './tx.js';
 import { isHtlcSignature, signHtlcInput, type HtlcOutpoint, type TxInput } from './tx.js';
 import { sat, type AssetId, type Preimage, type Pubkey, type Sat, type SatPerKvb } from './units.js';
 
 /** What a claim and a refund have in common. */
-export type HtlcSpendOptions = {
+export type HtlcSpendOptions = PayoutOptions & {
   readonly zkp: Zkp;
   /** The HTLC's explicit outputs to spend: the asset's, L-BTC's, or both. */
   readonly outpoints: readonly HtlcOutpoint[];
   readonly witnessScript: Uint8Array;
   /** Private key of the branch, 32 bytes. */
   readonly privateKey: Uint8Array;
-  /** Where the asset goes, and the L-BTC change unless that has a script of its own. */
-  readonly payoutScript: Uint8Array;
-  /** Blinds what goes to the payout script. */
-  readonly blindingPubkey?: Pubkey;
-  /** Where L-BTC change goes, if not to the payout script. What an HTLC of L-BTC alone holds is payout, not change. */
-  readonly changeScript?: Uint8Array;
-  /** Blinds the change if a fee input is confidential; else it stays explicit. */
-  readonly changeBlindingPubkey?: Pubkey;
-  readonly policyAsset: AssetId;
   readonly feeRate: SatPerKvb;
   /** The fee never exceeds this, whatever the rate. */
   readonly maxFeeSat: Sat;
@@ -39,11 +30,6 @@ export type HtlcSpendOptions = {
   readonly replaces?: readonly Replaced[];
   /** Where the L-BTC does not suffice for the rate, all that may be paid is, if it still replaces what it has to. */
   readonly isBestEffort?: boolean;
-  /**
-   * L-BTC coins of a wallet that help to pay the fee. They follow the HTLC's inputs; the caller signs them afterwards,
-   * as P2WPKH. A confidential one needs `blindingPubkey` or `changeBlindingPubkey`.
-   */
-  readonly feeInputs?: readonly TxInput[];
   readonly randomBytes: RandomBytes;
 };
 

@@ -12,10 +12,11 @@ export type Sizes = { readonly vsize: number; readonly discountVsize: number };
 export type Replaced = Sizes & { readonly feeSat: Sat };
 
 /** Elements' incremental relay rate: a replacement pays so much more, for its own size. */
-const RELAY_INCREMENT = satPerKvb(100n);
+export const RELAY_INCREMENT = satPerKvb(100n);
 /** A replacement pays at least half as much again: few steps lead from any fee to any other. */
-const BUMP_NUMERATOR = 3n;
-const BUMP_DENOMINATOR = 2n;
+export const BUMP_NUMERATOR = 3n;
+/** Divides {@link BUMP_NUMERATOR}. */
+export const BUMP_DENOMINATOR = 2n;
 
 /** Both sizes of a transaction. */
 export const sizesOf = (tx: Transaction): Sizes => ({ vsize: fullVsize(tx), discountVsize: tx.virtualSize(true) });

@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { nowSecs, type ChainSide } from '../../../src/buyer/buyer.js';
 import { printable } from '../../../src/buyer/printable.js';
-import { listOffers, refuseBadQuote, requestQuote, type SellerQuote } from '../../../src/buyer/quote.js';
+import { listOffers, requestQuote, type SellerQuote } from '../../../src/buyer/quote.js';
+import { refuseBadQuote } from '../../../src/buyer/quoteCheck.js';
 import { openSeller, type RpcConnection, type SellerClient } from '../../../src/buyer/rpcClient.js';
 import { LIQUID_NETWORKS, type LiquidNetworkName } from '../../../src/core/network.js';
 import {
