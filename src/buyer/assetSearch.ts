@@ -10,6 +10,7 @@ import { findSpend } from './claimLook.js';
 import { claimSource, writeKit } from './claimStep.js';
 import type { Drive } from './drive.js';
 import { askAll } from './observe.js';
+import { mayDecide } from './operators.js';
 import type { Progress, PurchaseRecord, StoredHtlc } from './record.js';
 import { judgeWord, wordOf } from './sellerWord.js';
 
@@ -37,13 +38,18 @@ export const belongs = (secret: Preimage, htlc: StoredHtlc): boolean => hashPrei
 async function searchChain({ buyer, options }: Drive, record: PurchaseRecord, htlc: StoredHtlc): Promise<Found> {
   const source = claimSource(buyer, record, htlc);
   try {
-    const { answers } = await askAll(buyer.chains, async (named) => await findSpend(named, source));
+    const asked = await askAll(buyer.chains, async (named) => ({
+      name: named.name,
+      spend: await findSpend(named, source),
+    }));
+    const answers = asked.answers.map(({ spend }) => spend);
+    const names = asked.answers.map(({ name }) => name);
     const refunds = answers.filter((spend) => spend.kind === 'refunded' && spend.confirmations >= FINAL_CONFS);
     const [refund] = refunds;
     const shown = answers.flatMap((spend) => (spend.kind === 'claimed' ? [spend.preimage] : []))[0];
     if (shown !== undefined) return { preimage: shown };
-    // One server that still sees the asset, or another end of it, keeps the hope alive.
-    const isRefunded = refund !== undefined && refunds.length === answers.length;
+    // One server that still sees the asset, or another end of it, keeps the hope alive; so does one that is away and counts.
+    const isRefunded = refund !== undefined && refunds.length === answers.length && mayDecide(buyer, names);
     return isRefunded && refund.kind === 'refunded' ? { refundTxid: refund.txid } : {};
   } catch (error) {
     if (!(error instanceof SwapError)) throw error;

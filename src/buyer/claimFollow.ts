@@ -1,14 +1,15 @@
 /** Follows a signed claim: broadcast until a spend of the asset has two confirmations, or until it needs another version. */
 import { p2wshScriptPubKey } from '../core/htlc.js';
-import { FINAL_CONFS } from '../core/timelock.js';
 import type { BlockHeight, Txid } from '../core/units.js';
 import { SwapError } from '../errors.js';
 import { failpointsAroundCall } from '../failpoint.js';
 import type { BroadcastOutcome } from '../liquid/chain.js';
+import type { ChainSide } from './buyer.js';
 import type { ClaimSource } from './claim.js';
 import { bumpFor, conditionsOf, type Bump, type BumpReason, type ClaimVersion } from './claimBump.js';
-import { assetSpend, leastAdvanced, lookAtClaim, type ClaimView } from './claimLook.js';
+import { agreedEnd, assetSpend, leastAdvanced, lookAtClaim, type ClaimView } from './claimLook.js';
 import { askAll, type NamedChain } from './observe.js';
+import { mayDecide, operatorsNeeded } from './operators.js';
 import { watchChains } from './wait.js';
 
 /** What happened to a claim, for people. */
@@ -25,6 +26,12 @@ export type ClaimEnd = { readonly kind: 'claimed' | 'refunded'; readonly txid: T
 const POLL_MS = 5_000;
 
 type Shown = NamedChain & { readonly view: ClaimView };
+
+const tooFew = (side: ChainSide, names: readonly string[]): SwapError =>
+  new SwapError(
+    'chain_unavailable',
+    `expected ${operatorsNeeded(side)} servers of different operators to show the claim's end, found ${names.join(', ')}; it is followed until another does`,
+  );
 
 /** Whether that server needs to be told of the claim. */
 function lacks({ view }: Shown, newest: ClaimVersion): boolean {
@@ -44,18 +51,19 @@ export type FollowOptions = {
 };
 
 class Follower {
-  readonly #chains: readonly NamedChain[];
+  readonly #side: ChainSide;
   readonly #source: ClaimSource;
   readonly #options: FollowOptions;
   readonly #newest: ClaimVersion;
   #lastSeen = '';
   readonly #lastOutcomes = new Map<string, string>();
   #waitsSince: BlockHeight | undefined;
+  #isToldOfDoubt = false;
 
-  constructor(chains: readonly NamedChain[], source: ClaimSource, options: FollowOptions) {
+  constructor(side: ChainSide, source: ClaimSource, options: FollowOptions) {
     const newest = options.versions.at(-1);
     if (newest === undefined) throw new Error('a claim that is followed has a version');
-    this.#chains = chains;
+    this.#side = side;
     this.#source = source;
     this.#options = options;
     this.#newest = newest;
@@ -66,10 +74,10 @@ class Follower {
   async step(): Promise<ClaimEnd | Bump | undefined> {
     const shown = await this.#look();
     const views = shown.map(({ view }) => view);
-    const end = views.length === 0 ? undefined : this.#ended(views);
+    const end = views.length === 0 ? undefined : this.#ended(shown, views);
     if (end !== undefined) return end;
     const informed = new Set(shown.filter((each) => !lacks(each, this.#newest)).map(({ name }) => name));
-    const outcomes = await this.#broadcast(this.#chains.filter(({ name }) => !informed.has(name)));
+    const outcomes = await this.#broadcast(this.#side.chains.filter(({ name }) => !informed.has(name)));
     if (views.length === 0) return undefined;
     const { tipHeight } = conditionsOf(views);
     const isConfirmed = views.some((view) => {
@@ -85,7 +93,7 @@ class Follower {
   async #look(): Promise<Shown[]> {
     const own = new Map(this.#options.versions.map(({ txid, raw }) => [txid, raw]));
     try {
-      const { answers, failures } = await askAll(this.#chains, async (named) => ({
+      const { answers, failures } = await askAll(this.#side.chains, async (named) => ({
         ...named,
         view: await lookAtClaim(named, this.#source, own),
       }));
@@ -98,7 +106,7 @@ class Follower {
     }
   }
 
-  #ended(views: readonly ClaimView[]): ClaimEnd | undefined {
+  #ended(shown: readonly Shown[], views: readonly ClaimView[]): ClaimEnd | undefined {
     const state = leastAdvanced(views);
     if (state.kind === 'unspent') return undefined;
     const seen = `${state.txid} ${state.confirmations}`;
@@ -106,7 +114,12 @@ class Follower {
       this.#options.onNews({ kind: 'seen', txid: state.txid, confirmations: state.confirmations });
     }
     this.#lastSeen = seen;
-    return state.confirmations >= FINAL_CONFS ? { kind: state.kind, txid: state.txid } : undefined;
+    const end = agreedEnd(views);
+    const names = shown.map(({ name }) => name);
+    if (end === undefined || mayDecide(this.#side, names)) return end;
+    if (!this.#isToldOfDoubt) this.#options.onTrouble(tooFew(this.#side, names));
+    this.#isToldOfDoubt = true;
+    return undefined;
   }
 
   async #broadcast(chains: readonly NamedChain[]): Promise<BroadcastOutcome[]> {
@@ -131,17 +144,17 @@ class Follower {
 
 /**
  * Broadcasts the newest version again and again, wherever it is missing, until a spend of the asset has two confirmations
- * on every server that answers. Safe to run again after a crash: the same bytes.
+ * on every server that answers, and those are enough. Safe to run again after a crash: the same bytes.
  *
  * @returns `bump` when another version has to be signed: stored first, then followed in its place.
  */
 export async function followClaim(
-  chains: readonly NamedChain[],
+  side: ChainSide,
   source: ClaimSource,
   options: FollowOptions,
 ): Promise<ClaimEnd | Bump> {
-  const follower = new Follower(chains, source, options);
-  const watch = watchChains(chains, p2wshScriptPubKey(source.witnessScript));
+  const follower = new Follower(side, source, options);
+  const watch = watchChains(side.chains, p2wshScriptPubKey(source.witnessScript));
   try {
     while (!options.signal.aborted) {
       const result = await follower.step();

@@ -38,12 +38,12 @@ export async function claimFromKit(side: ChainSide, path: string, options: KitOp
     throw new SwapError('invalid_argument', `preimage: expected that of ${source.paymentHash}, found another`);
   }
   const secret = given ?? written ?? (await shownPreimage(side, source));
-  const begun = await beginClaim(side.chains, source);
+  const begun = await beginClaim(side, source);
   if ('refunded' in begun) return { kind: 'refunded', txid: begun.refunded };
   const versions: ClaimVersion[] = ['seen' in begun ? begun.seen : await sign(source, secret, begun.need)];
   let stuckAt: ClaimVersion['height'];
   for (;;) {
-    const end = await followClaim(side.chains, source, { versions, stuckAt, ...claimTold(options) });
+    const end = await followClaim(side, source, { versions, stuckAt, ...claimTold(options) });
     if (end.kind !== 'bump') return end;
     try {
       const { feeSat, ...version } = await sign(source, secret, end);

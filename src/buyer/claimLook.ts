@@ -62,6 +62,18 @@ export function leastAdvanced(views: readonly ClaimView[]): SpendStatus {
   return views.map(assetSpend).reduce((least, state) => (depth(state) < depth(least) ? state : least));
 }
 
+/** The final spend that all these views agree on; undefined while one of them shows another, or not enough blocks. */
+export function agreedEnd(
+  views: readonly ClaimView[],
+): { readonly kind: 'claimed' | 'refunded'; readonly txid: Txid } | undefined {
+  const [first, ...others] = views.map(assetSpend);
+  if (first === undefined || first.kind === 'unspent' || first.confirmations < FINAL_CONFS) return undefined;
+  const { kind, txid } = first;
+  const isSame = (state: SpendStatus): boolean =>
+    state.kind === kind && state.txid === txid && state.confirmations >= FINAL_CONFS;
+  return others.every(isSame) ? { kind, txid } : undefined;
+}
+
 type Taken = { readonly kind: HtlcSpend['kind']; readonly position: number; readonly preimage: Preimage | undefined };
 
 /** Reads off the witnesses which outputs of the HTLC a transaction spends, and by whose key. A txid says nothing of them. */

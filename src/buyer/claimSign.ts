@@ -1,12 +1,13 @@
 /** From what the servers show to a signed version of the claim: the first one and every later one. */
-import { FINAL_CONFS } from '../core/timelock.js';
 import type { Preimage, Txid } from '../core/units.js';
 import { loadZkp } from '../liquid/zkp.js';
+import type { ChainSide } from './buyer.js';
 import type { ClaimSource } from './claim.js';
 import { conditionsOf, freeOutpoints, isContested, toReplace, type Bump, type ClaimVersion } from './claimBump.js';
-import { leastAdvanced, lookAtClaim, type ClaimView } from './claimLook.js';
+import { agreedEnd, lookAtClaim, type ClaimView } from './claimLook.js';
 import { signBestClaim, type FeeWallet } from './feeCoin.js';
-import { askAll, type NamedChain } from './observe.js';
+import { askAll } from './observe.js';
+import { mayDecide } from './operators.js';
 
 /** What a version is signed for. */
 export type ClaimNeed = Omit<Bump, 'kind' | 'reason'>;
@@ -24,16 +25,22 @@ function claimSeen(views: readonly ClaimView[]): ClaimVersion | undefined {
 /**
  * What the first version is signed for, by all servers that answer.
  *
- * @returns a version that is there already, to be followed instead of a new one; or the refund that is final.
+ * @returns a version that is there already, to be followed instead of a new one; or the refund that is final by the word of
+ *   enough servers.
  * @throws SwapError `chain_unavailable` if none answers.
  */
 export async function beginClaim(
-  chains: readonly NamedChain[],
+  side: ChainSide,
   source: ClaimSource,
 ): Promise<{ readonly refunded: Txid } | { readonly seen: ClaimVersion } | { readonly need: ClaimNeed }> {
-  const { answers: views } = await askAll(chains, async (named) => await lookAtClaim(named, source, new Map()));
-  const state = leastAdvanced(views);
-  if (state.kind === 'refunded' && state.confirmations >= FINAL_CONFS) return { refunded: state.txid };
+  const { answers } = await askAll(side.chains, async (named) => ({
+    name: named.name,
+    view: await lookAtClaim(named, source, new Map()),
+  }));
+  const views = answers.map(({ view }) => view);
+  const names = answers.map(({ name }) => name);
+  const end = mayDecide(side, names) ? agreedEnd(views) : undefined;
+  if (end?.kind === 'refunded') return { refunded: end.txid };
   const seen = claimSeen(views);
   if (seen !== undefined) return { seen };
   const situation = { versions: [], views };

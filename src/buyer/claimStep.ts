@@ -66,7 +66,7 @@ export async function prepareClaim(
   record: PurchaseRecord,
   paid: Extract<Progress, { step: 'paid' }>,
 ): Promise<Progress | undefined> {
-  const begun = await beginClaim(drive.buyer.chains, claimSource(drive.buyer, record, paid.htlc));
+  const begun = await beginClaim(drive.buyer, claimSource(drive.buyer, record, paid.htlc));
   const claiming: Claiming = { ...paid, step: 'claiming', claims: [] };
   if ('refunded' in begun) return { step: 'lost', htlc: paid.htlc, refundTxid: begun.refunded };
   if ('seen' in begun) return { ...claiming, claims: [storedClaim(begun.seen)] };
@@ -86,7 +86,7 @@ export async function finishClaim(
   const versions = claiming.claims.map(({ txid, raw, height }) => ({ txid, raw: Buffer.from(raw, 'hex'), height }));
   let stuckAt: ClaimVersion['height'];
   for (;;) {
-    const end = await followClaim(buyer.chains, source, { versions, stuckAt, ...claimTold(options) });
+    const end = await followClaim(buyer, source, { versions, stuckAt, ...claimTold(options) });
     switch (end.kind) {
       case 'claimed':
         return { step: 'claimed', htlc: claiming.htlc, claimTxid: end.txid };

@@ -8,6 +8,7 @@ import type { VerifiedFacts } from '../../../src/buyer/freshCheck.js';
 import { beginPaying, pay } from '../../../src/buyer/payStep.js';
 import { safeTotalCltvDelta } from '../../../src/core/timelock.js';
 import { blockHeight, hex, satPerKvb, unixSecs, type Preimage } from '../../../src/core/units.js';
+import { SwapError } from '../../../src/errors.js';
 import { PaymentStatus, SwapStatus } from '../../../src/gen/ln_liquid_swap/v1/swap.js';
 import { preimageOf } from '../core/zkp.js';
 import { honest, NOW, PREIMAGE, tell, TIP, type AnsweringServer } from './honest.js';
@@ -136,6 +137,20 @@ describe('while the person is silent', () => {
       step: 'unpaid',
       reason: expect.stringContaining(`took the asset back in ${refund.txid}`) as string,
     });
+  });
+
+  it('does not end on mainnet by the word of one server while the other is away', async () => {
+    const made = payScene(stage, { external: person(), payer: { kind: 'external' }, hasTwoServers: true });
+    made.spends.push({ ...refundOf(stage, made), height: TIP - 1 });
+    const [evil, own] = made.buyer.chains;
+    if (evil === undefined || own === undefined) throw new Error('two servers');
+    const away = async () => Promise.reject(new SwapError('chain_unavailable', 'away'));
+    const chains = [
+      { name: 'ssl://evil.example:1', chain: evil.chain },
+      { name: 'ssl://own.test:1', chain: { ...own.chain, history: away } },
+    ];
+    const drive = { ...made.drive, buyer: { ...made.buyer, network: 'liquidv1' as const, chains } };
+    expect(await pay(drive, made.record, made.progress)).toBeUndefined();
   });
 
   it('a run without that person does not send with a node instead', async () => {
