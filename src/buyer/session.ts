@@ -2,18 +2,17 @@
  * Drives a purchase from its quote to its claim. Every step is on disk before it is acted upon, so it continues after a
  * crash at any moment; running it again is always safe.
  */
-import { hex, preimage, swapId, type SwapId } from '../core/units.js';
-import { SwapError } from '../errors.js';
-import { failpoint, failpointsAroundCall } from '../failpoint.js';
+import { hex, swapId, type SwapId } from '../core/units.js';
+import { failpointsAroundCall } from '../failpoint.js';
 import { SwapStatus, type Swap } from '../gen/ln_liquid_swap/v1/swap.js';
-import { nowSecs, type Buyer } from './buyer.js';
+import type { Buyer } from './buyer.js';
 import { BuyerError, RemoteError } from './buyerError.js';
 import { isWorthWaiting } from './check.js';
-import { finishClaim, prepareClaim } from './claimStep.js';
 import { advance, lockPurchase, readRecord, saveRecord } from './dataDir.js';
+import { deadByError, deadByTime, isRefusal, isTemporary } from './deadDeal.js';
 import type { Handover } from './deal.js';
 import { newRun, type Drive, type DriveOptions } from './drive.js';
-import { writeEvidence } from './evidence.js';
+import { claim, finish } from './endStep.js';
 import { beginPaying, pay } from './payStep.js';
 import { createSwapRequest } from './purchase.js';
 import { printable } from './printable.js';
@@ -27,16 +26,14 @@ import { pause } from './wait.js';
 const RETRY_MS = 1_000;
 const WATCH_DEADLINE_MS = 300_000;
 const PATIENCE_MS = 90_000;
-/** A quote is used within minutes: an invoice of a deal that is older than this and the invoice's life is dead. */
-const LATEST_INVOICE_SECS = 600;
 
 /**
  * Drives a purchase until it is final, has reached `until`, or the signal stops it.
  *
  * @returns the record as stored. Its step tells how it went: claimed, unpaid, lost, or any other: still pending.
- * @throws VerificationRefused, or BuyerError `invoice_before_funding`, `seller_state_backwards`, `seller_swap_changed`
- *   (nothing was paid, stored as unpaid); BuyerError `payer_changed` (connect the right one); RemoteError when the seller
- *   refuses to start the swap; SwapError `version_conflict` if another process drives it.
+ * @throws VerificationRefused, or BuyerError `invoice_before_funding`, `seller_state_backwards`, `seller_swap_changed`,
+ *   `seller_answer_invalid` (nothing was paid, stored as unpaid); BuyerError `payer_changed` (connect the right one);
+ *   RemoteError when the seller refuses to start the swap; SwapError `version_conflict` if another process drives it.
  */
 export async function drivePurchase(buyer: Buyer, number: number, options: DriveOptions): Promise<PurchaseRecord> {
   const unlock = lockPurchase(buyer.dir, number);
@@ -67,26 +64,20 @@ function knownWord(progress: Progress): SellerWord | undefined {
 async function nextOrWait(drive: Drive, record: PurchaseRecord): Promise<Progress | undefined> {
   const { signal, onEvent } = drive.options;
   try {
-    const progress = await nextProgress(drive, record);
+    const progress = (await nextProgress(drive, record)) ?? deadByTime(record);
     if (progress === undefined) await pause(RETRY_MS, signal);
     return progress;
   } catch (error) {
     if (signal.aborted && !(error instanceof BuyerError)) return undefined;
-    if (isTemporary(error) && isDeadDeal(record)) {
-      return { step: 'unpaid', reason: `nothing was sent, and an invoice would be dead by now (${error.message})` };
-    }
+    const end = deadByError(record, error);
+    if (end !== undefined && !(error instanceof BuyerError)) return end;
+    if (end !== undefined) advance(drive.buyer.dir, record, end);
     // Before the swap exists nothing is at stake, and the user hears at once that the seller is away.
     if (!isTemporary(error) || record.progress.step === 'quoted') throw error;
     onEvent({ kind: 'waiting', problem: error.message });
     await pause(RETRY_MS, signal);
     return undefined;
   }
-}
-
-/** Outcome unknown or backend away: asking again is right. */
-function isTemporary(error: unknown): error is SwapError | RemoteError {
-  if (error instanceof RemoteError) return error.outcome === 'unavailable' || error.outcome === 'failed';
-  return error instanceof SwapError && (error.code === 'chain_unavailable' || error.code === 'lightning_unavailable');
 }
 
 async function nextProgress(drive: Drive, record: PurchaseRecord): Promise<Progress | undefined> {
@@ -101,7 +92,7 @@ async function nextProgress(drive: Drive, record: PurchaseRecord): Promise<Progr
     case 'paying':
       return await pay(drive, record, progress);
     case 'paid':
-      return await prepareClaim(drive, record, progress);
+      return await claim(drive, record, progress);
     case 'claiming':
       return await finish(drive, record, progress);
     case 'claimed':
@@ -111,12 +102,6 @@ async function nextProgress(drive: Drive, record: PurchaseRecord): Promise<Progr
     default:
       throw new Error(`unknown step ${JSON.stringify(progress satisfies never)}`);
   }
-}
-
-/** Nothing was sent, and what the seller could still show would be refused. */
-function isDeadDeal({ createdAt, deal, progress }: PurchaseRecord): boolean {
-  const isUnsent = progress.step === 'quoted' || progress.step === 'created';
-  return isUnsent && nowSecs() > createdAt + LATEST_INVOICE_SECS + deal.invoiceExpirySecs;
 }
 
 /** May run again after a crash: the seller answers the same request with the same swap. */
@@ -141,9 +126,7 @@ async function callCreateSwap({ buyer, options }: Drive, record: PurchaseRecord)
     );
     return answer.swap;
   } catch (error) {
-    const isRefused =
-      error instanceof RemoteError && (error.outcome === 'refused' || error.code === 'invalid_argument');
-    if (isRefused) {
+    if (isRefusal(error)) {
       advance(buyer.dir, record, { step: 'unpaid', reason: `${error.code}: ${printable(error.message)}` });
     }
     throw error;
@@ -221,21 +204,6 @@ async function lastWord({ buyer }: Drive, htlc: StoredHtlc): Promise<Swap | unde
     if (error instanceof RemoteError) return undefined; // its help is welcome, not needed
     throw error;
   }
-}
-
-/** Evidence first: the step `claimed` is final, and nobody writes anything after it. */
-async function finish(
-  drive: Drive,
-  record: PurchaseRecord,
-  claiming: Extract<Progress, { step: 'claiming' }>,
-): Promise<Progress | undefined> {
-  const progress = await finishClaim(drive, record, claiming);
-  if (progress?.step !== 'claimed') return progress;
-  const secret = preimage(Buffer.from(claiming.preimage, 'hex'));
-  failpoint('before evidence');
-  writeEvidence(drive.buyer.dir, record, { preimage: secret, claimTxid: progress.claimTxid });
-  failpoint('after evidence');
-  return progress;
 }
 
 async function verifyPatiently(drive: Drive, record: PurchaseRecord, handover: Handover): Promise<VerificationReport> {
