@@ -10,6 +10,7 @@ import { seedFromMnemonic } from '../core/keys.js';
 import type { AcceptedTip } from '../core/tipRule.js';
 import { blockHeight, pubkey, unixSecs, type BlockHash, type Pubkey } from '../core/units.js';
 import { createMnemonicFile, parseMnemonic, readMnemonicFile } from '../liquid/walletFile.js';
+import { SwapError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
 import { BuyerError } from './buyerError.js';
 import {
@@ -125,11 +126,34 @@ export function readRecord(dir: string, number: number): PurchaseRecord | undefi
   return text === undefined ? undefined : decodeRecord(recordFile(dir, number), text);
 }
 
-/** All purchases, oldest first. */
+/** All purchases, oldest first. @throws SwapError `bad_config` if one cannot be read. */
 export function readRecords(dir: string): PurchaseRecord[] {
-  return purchaseNumbers(dir)
-    .map((number) => readRecord(dir, number))
-    .filter((record) => record !== undefined);
+  const { records, damaged } = readableRecords(dir);
+  const [first] = damaged;
+  if (first !== undefined) throw first.error;
+  return records;
+}
+
+/** A purchase whose record cannot be read, and why. */
+type DamagedRecord = { readonly number: number; readonly error: SwapError };
+
+/** All purchases that can be read, oldest first, and those that cannot: one bad file is not the others' trouble. */
+export function readableRecords(dir: string): {
+  readonly records: PurchaseRecord[];
+  readonly damaged: DamagedRecord[];
+} {
+  const records: PurchaseRecord[] = [];
+  const damaged: DamagedRecord[] = [];
+  for (const number of purchaseNumbers(dir)) {
+    try {
+      const record = readRecord(dir, number);
+      if (record !== undefined) records.push(record);
+    } catch (error) {
+      if (!(error instanceof SwapError)) throw error;
+      damaged.push({ number, error });
+    }
+  }
+  return { records, damaged };
 }
 
 /** Stores a record; it is on disk when this returns. */
@@ -153,7 +177,9 @@ export const lockPurchase = (dir: string, number: number): (() => void) =>
 
 /** Finds a purchase by its number, its swap id or its request id (a unique beginning is enough). */
 export function findRecord(dir: string, name: string): PurchaseRecord {
-  const records = readRecords(dir);
+  const { records, damaged } = readableRecords(dir);
+  const bad = damaged.find(({ number }) => number.toString() === name);
+  if (bad !== undefined) throw bad.error;
   const matches = records.filter((record) => {
     const { progress, requestId, number } = record;
     const ids = [requestId, 'swapId' in progress ? progress.swapId : 'htlc' in progress ? progress.htlc.swapId : ''];

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import type { Buyer } from '../buyer/buyer.js';
 import { BuyerError } from '../buyer/buyerError.js';
 import { readPayoutWallet } from '../buyer/connect.js';
-import { findRecord, readRecords } from '../buyer/dataDir.js';
+import { findRecord, readableRecords } from '../buyer/dataDir.js';
 import { startPurchase, type Wishes } from '../buyer/purchase.js';
 import { readQuote, storeQuote } from '../buyer/quoteFile.js';
 import { isFinal, type PurchaseRecord, type Step } from '../buyer/record.js';
@@ -195,7 +195,7 @@ async function claim(run: Run, options: z.output<typeof claimOptions>, args: rea
 function resumedByPerson(run: Run, which: true | string, who: 'node' | 'external' | undefined): PurchaseRecord[] {
   const { dataDir } = run.settings;
   if (which !== true) return [findRecord(dataDir, which)];
-  const open = readRecords(dataDir).filter(({ progress }) => !isFinal(progress.step));
+  const open = readableRecords(dataDir).records.filter(({ progress }) => !isFinal(progress.step));
   if (who === 'external' && open.length > 1) {
     const numbers = open.map(({ number }) => number).join(', ');
     throw new SwapError(

@@ -1,6 +1,6 @@
 /** Drives purchases with progress on stderr and the result on stdout. */
 import type { Buyer } from '../buyer/buyer.js';
-import { findRecord, readRecord, readRecords } from '../buyer/dataDir.js';
+import { findRecord, readableRecords, readRecord } from '../buyer/dataDir.js';
 import { isFinal, type PurchaseRecord, type Step } from '../buyer/record.js';
 import { whatIsSafe } from '../buyer/safety.js';
 import { drivePurchase } from '../buyer/session.js';
@@ -60,10 +60,12 @@ function refused(run: Run, record: PurchaseRecord, error: VerificationRefused): 
 /** Drives all open purchases side by side; the worst end decides the exit code. */
 export async function resume(run: Run, buyer: Buyer, which: true | string, timeoutSecs: number): Promise<ExitCode> {
   if (which !== true) return await drive(run, buyer, findRecord(buyer.dir, which), { timeoutSecs });
-  const open = readRecords(buyer.dir).filter(({ progress }) => !isFinal(progress.step));
+  const { records, damaged } = readableRecords(buyer.dir);
+  const open = records.filter(({ progress }) => !isFinal(progress.step));
   const numbers = open.map(({ number }) => number);
   const signal = withTimeout(run.interruptible(safetyOf(buyer.dir, numbers)), timeoutSecs * 1000);
-  const ends = await Promise.all(open.map(async (record) => await resumeOne(run, buyer, record, signal)));
+  const driven = await Promise.all(open.map(async (record) => await resumeOne(run, buyer, record, signal)));
+  const ends = [...damaged.map(({ number, error }) => endOf(number, error)), ...driven];
   run.out.result({ purchases: ends.map(({ view }) => view) }, () =>
     ends.length === 0 ? 'nothing to resume' : ends.map(({ text }) => text).join('\n\n'),
   );
@@ -80,14 +82,18 @@ async function resumeOne(run: Run, buyer: Buyer, { number }: PurchaseRecord, sig
     const end = await drivePurchase(buyer, number, { signal, onEvent: narrator.onEvent });
     return { code: EXIT_OF_STEP[end.progress.step], view: purchaseView(end), text: describePurchase(end) };
   } catch (error) {
-    const { exitCode, code, message } = describeFailure(error);
-    const report = error instanceof VerificationRefused ? reportView(error.report) : undefined;
-    return {
-      code: exitCode,
-      view: { number, error: { code, message }, report },
-      text: `#${number} ${code}: ${message}`,
-    };
+    return endOf(number, error);
   } finally {
     narrator.close();
   }
+}
+
+function endOf(number: number, error: unknown): End {
+  const { exitCode, code, message } = describeFailure(error);
+  const report = error instanceof VerificationRefused ? reportView(error.report) : undefined;
+  return {
+    code: exitCode,
+    view: { number, error: { code, message }, report },
+    text: `#${number} ${code}: ${message}`,
+  };
 }

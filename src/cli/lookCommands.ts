@@ -4,7 +4,7 @@ import { z } from 'zod';
 
 import { nowSecs } from '../buyer/buyer.js';
 import { BuyerError } from '../buyer/buyerError.js';
-import { findRecord, readRecords } from '../buyer/dataDir.js';
+import { findRecord, readableRecords } from '../buyer/dataDir.js';
 import { outlook } from '../buyer/outlook.js';
 import { listOffers } from '../buyer/quote.js';
 import { handoverOf, verifyHandover } from '../buyer/verifyHandover.js';
@@ -90,7 +90,7 @@ function swapIdNamed(run: Run, name: string): SwapId {
 
 async function show(run: Run, _options: object, args: readonly string[]): Promise<ExitCode> {
   const id = swapIdNamed(run, args[0] ?? '');
-  const record = readRecords(run.settings.dataDir).find((each) => swapIdOf(each) === id);
+  const record = readableRecords(run.settings.dataDir).records.find((each) => swapIdOf(each) === id);
   return await withSeller(run, async (client) => {
     const { swap } = await client.getSwap({ swapId: Buffer.from(id, 'hex') });
     if (swap === undefined) throw new BuyerError('seller_answer_invalid', 'expected a swap, found an empty answer');

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 
 import { readPayoutWallet } from '../buyer/connect.js';
-import { initDataDir, readRecords, readSeed, restoreDataDir } from '../buyer/dataDir.js';
+import { initDataDir, readableRecords, readSeed, restoreDataDir } from '../buyer/dataDir.js';
 import { encodeAddress, LIQUID_NETWORKS } from '../core/network.js';
 import type { AssetId } from '../core/units.js';
 import { describeAmount } from './amount.js';
@@ -109,7 +109,9 @@ const numberOfDay = (now: Date): number =>
   Number.parseInt(`${now.toISOString().slice(2, 10).replaceAll('-', '')}00`, 10);
 
 async function history({ settings, out }: Run, options: z.output<typeof historyOptions>): Promise<ExitCode> {
-  const records = chooseRecords(readRecords(settings.dataDir), options);
+  const { records: all, damaged } = readableRecords(settings.dataDir);
+  for (const { number, error } of damaged) out.progress(`#${number} cannot be read: ${error.message}`);
+  const records = chooseRecords(all, options);
   out.result(historyView(records), () => describeHistory(records));
   return await Promise.resolve(EXIT.done);
 }
@@ -150,4 +152,4 @@ async function address(run: Run): Promise<ExitCode> {
 }
 
 const purchasedAssets = (dir: string): { assetId: AssetId; ticker: string; precision: number }[] =>
-  readRecords(dir).map(({ deal, ticker, precision }) => ({ assetId: deal.assetId, ticker, precision }));
+  readableRecords(dir).records.map(({ deal, ticker, precision }) => ({ assetId: deal.assetId, ticker, precision }));
