@@ -6,6 +6,7 @@
 import { safeTotalCltvDelta } from '../core/timelock.js';
 import { unixSecs, type UnixSecs } from '../core/units.js';
 import { errorChain, SwapError } from '../errors.js';
+import type { Swap } from '../gen/ln_liquid_swap/v1/swap.js';
 import { askSeller, belongs, paidWith, searchAsset } from './assetSearch.js';
 import { nowSecs } from './buyer.js';
 import { BuyerError } from './buyerError.js';
@@ -38,7 +39,7 @@ export async function payExternally(
       'expected the person whose wallet may have paid for this purchase already, found no one to ask; resume with --pay external',
     );
   }
-  if (!run.isShown) await show(drive, record, htlc);
+  if (!run.isShown) await showUnlessPaid(drive, record, htlc, found.swap);
   const typed = await buyer.external.answer(options.signal, ANSWER_MS);
   if (typed === undefined) return undefined;
   if (typed === 'failed') return await afterFailed(drive, htlc);
@@ -46,6 +47,22 @@ export async function payExternally(
   const problem = `expected the preimage of payment hash ${htlc.paymentHash}, found another; look it up in the wallet and type it again`;
   options.onEvent({ kind: 'waiting', problem });
   return undefined;
+}
+
+/** After a restart the payment may be there already, and a person who sees an invoice may pay it with another wallet. */
+async function showUnlessPaid(
+  drive: Drive,
+  record: PurchaseRecord,
+  htlc: StoredHtlc,
+  swap: Swap | undefined,
+): Promise<void> {
+  if (swap === undefined || !saysItIsPaid(swap)) {
+    await show(drive, record, htlc);
+    return;
+  }
+  const problem =
+    'the seller says that it has a payment for this invoice: do not pay it again; if it is yours, type the preimage as soon as your wallet shows it';
+  drive.options.onEvent({ kind: 'waiting', problem });
 }
 
 /** Shows the invoice if it may be paid now. If not, it may all the same have been paid before. */
@@ -92,7 +109,8 @@ export function invoiceToPay(deal: Deal, facts: VerifiedFacts, now: UnixSecs): E
       finalCltvDelta: invoice.minFinalCltvDelta,
       regtest,
     });
-  const lifeSecs = Math.max(invoice.expiresAt - ARRIVAL_SECS - now, 0);
+  // An invoice that lives longer than was agreed is not to be paid later for that.
+  const lifeSecs = Math.max(Math.min(invoice.expiresAt - ARRIVAL_SECS - now, deal.invoiceExpirySecs), 0);
   const offer = { bolt11: invoice.bolt11, amountMsat: invoice.amountMsat };
   for (let blocks = Math.ceil(lifeSecs / SECS_PER_BLOCK); blocks > 0; blocks -= 1) {
     const cap = capAfter(blocks);

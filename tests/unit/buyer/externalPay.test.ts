@@ -64,6 +64,16 @@ describe('an invoice for another wallet', () => {
     expect(problems(shown)).toContain('do not pay any more');
   });
 
+  it('is not shown while the seller says that it has a payment: it may be the one that was made before a restart', async () => {
+    const external = person();
+    const made = scene(external);
+    stage.says = { status: SwapStatus.FUNDED, paymentStatus: PaymentStatus.HELD };
+    expect(await made.pay()).toBeUndefined();
+    expect(external.shown).toEqual([]);
+    expect(problems(made)).toContain('do not pay it again');
+    expect(await scene(person(PREIMAGE)).pay()).toMatchObject(PAID);
+  });
+
   it('needs someone to ask, but not for a preimage that the seller gives', async () => {
     const { pay: payNow } = payScene(stage, { payer: { kind: 'external' } });
     await expect(payNow()).rejects.toMatchObject({ code: 'payer_changed' });
@@ -182,6 +192,16 @@ describe('the cap that is shown', () => {
       expect(shown.maxTotalCltvDelta).toBeLessThanOrEqual(then ?? 0);
       expect(shown.payUntil).toBe(expiresAt - 60);
     }
+  });
+
+  it('is found at once, and as for the agreed life, also if the invoice lives for a century', () => {
+    const { facts: found, deal } = facts();
+    const htlc = { ...found.htlc, refundHeight: blockHeight(found.tipHeight + 10_080) };
+    const invoice = { ...found.invoice, expiresAt: unixSecs(NOW + 0xffff_ffff) };
+    const startedAt = performance.now();
+    const { payUntil } = invoiceToPay(deal, { ...found, htlc, invoice }, unixSecs(NOW));
+    expect(performance.now() - startedAt).toBeLessThan(1_000);
+    expect(payUntil).toBe(NOW + deal.invoiceExpirySecs);
   });
 
   it('comes with less time when little is left', () => {
