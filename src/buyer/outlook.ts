@@ -3,6 +3,7 @@ import { FINAL_CONFS } from '../core/timelock.js';
 import { blockHeight, unixSecs, type BlockHeight, type UnixSecs } from '../core/units.js';
 import { isWorthWaiting, type CheckCode } from './check.js';
 import { MIN_EXPIRY_LEFT_SECS } from './checkInvoice.js';
+import type { Step } from './record.js';
 import { failedCodes, type VerificationReport } from './verify.js';
 
 /** Liquid makes at most one block a minute, so no height comes earlier than this says. */
@@ -36,9 +37,14 @@ const utc = (time: number): string =>
     .replace('T', ' ')
     .replace(/\.\d+Z$/, ' UTC');
 
-/** Says what would happen next. It is true at `now`: a payment is preceded by a verification of its own. */
-export function outlook(report: VerificationReport, now: UnixSecs): Outlook {
+/**
+ * Says what would happen next. It is true at `now`: a payment is preceded by a verification of its own.
+ *
+ * @param step of the purchase; from `paying` on nobody is to pay the invoice any more.
+ */
+export function outlook(report: VerificationReport, now: UnixSecs, step: Step = 'created'): Outlook {
   const { facts } = report;
+  if (!IS_UNSENT.has(step)) return begun(report, step);
   if (facts === undefined) return { ...NOTHING, next: refused(report) };
   const { htlc, invoice, maxTotalCltvDelta, tipHeight } = facts;
   const { refundHeight } = htlc;
@@ -57,6 +63,22 @@ export function outlook(report: VerificationReport, now: UnixSecs): Outlook {
     `After height ${refundHeight} the seller can take the asset back, even if you have paid and not claimed.`,
   ];
   return { refundHeight, blocksLeft, payUntil, claimBy: { height, time }, maxTotalCltvDelta, next };
+}
+
+/** Steps at which nothing was sent. */
+const IS_UNSENT: ReadonlySet<Step> = new Set(['quoted', 'created', 'verified', 'unpaid']);
+
+/** A payment was made, or may have been. */
+function begun({ facts }: VerificationReport, step: Step): Outlook {
+  const refundHeight = facts?.htlc.refundHeight;
+  const next = [
+    `This purchase is at step ${step}: do not pay the invoice in any other way; resume the purchase instead.`,
+    ...(refundHeight === undefined
+      ? ['It was verified before it was paid; what fails now does not mean that the asset cannot be claimed.']
+      : [`After height ${refundHeight} the seller can take the asset back, even if you have paid and not claimed.`]),
+  ];
+  const blocksLeft = facts === undefined ? undefined : facts.htlc.refundHeight - facts.tipHeight;
+  return { ...NOTHING, refundHeight, blocksLeft, next };
 }
 
 const NOTHING = {

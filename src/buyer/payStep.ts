@@ -101,7 +101,9 @@ async function payByNode(
   drive.options.onEvent({ kind: 'payment', state: result.state });
   switch (result.state) {
     case 'SUCCEEDED':
-      if (!belongs(result.preimage, htlc)) throw new Error('the Lightning node reports a preimage of another hash');
+      if (!belongs(result.preimage, htlc)) {
+        throw new SwapError('lightning_unavailable', 'our Lightning node reports a preimage of another hash');
+      }
       return paidWith(drive, record, htlc, result.preimage);
     case 'FAILED':
       return await afterFailure(drive, htlc, printable(result.reason));
@@ -119,6 +121,7 @@ async function afterFailure(drive: Drive, htlc: StoredHtlc, reason: string): Pro
   const { options, run } = drive;
   run.failedSends += 1;
   const swap = await askSeller(drive, htlc);
+  if (swap !== undefined && saysItIsPaid(swap)) return undefined; // by whom, the next round looks for
   const end = swap === undefined ? undefined : endWithoutPayment(swap);
   if (end !== undefined || run.failedSends >= MAX_SENDS) {
     return { step: 'unpaid', reason: `the payment failed: ${reason}${end === undefined ? '' : ` (${end})`}` };

@@ -140,12 +140,7 @@ async function verify(run: Run, _options: object, args: readonly string[]): Prom
     run,
     async (side) => await verifyHandover({ ...side, dir: dataDir }, record.deal, handover),
   );
-  const next = outlook(report, nowSecs());
+  const next = outlook(report, nowSecs(), progress.step);
   run.out.result({ swapId: id, ...reportView(report, next) }, () => describeReport(report, next));
-  const isOver = 'htlc' in progress && progress.step !== 'verified' && progress.step !== 'paying';
-  if (isOver)
-    run.out.progress(
-      `this purchase is ${progress.step}: it was verified before it was paid, and must not be paid again`,
-    );
   return report.facts === undefined ? EXIT.refused : EXIT.done;
 }

@@ -176,7 +176,10 @@ type AnyCheck = Pick<Check, 'ok' | 'expected' | 'found' | 'sentence'> & { readon
 
 /** A verification for people, and what comes next. */
 export function describeReport({ checks, facts }: VerificationReport, next?: Outlook): string {
-  const verdict = facts === undefined ? 'do not pay' : `pay with a total CLTV of at most ${facts.maxTotalCltvDelta}`;
+  const isBegun = next !== undefined && next.payUntil === undefined;
+  const cap = facts === undefined || isBegun ? undefined : facts.maxTotalCltvDelta;
+  const unpayable = facts === undefined ? 'do not pay' : 'the asset is there';
+  const verdict = cap === undefined ? unpayable : `pay with a total CLTV of at most ${cap}`;
   const sentences = next === undefined ? [] : ['', 'What happens next:', ...next.next.map((line) => `  - ${line}`)];
   return [describeChecks(checks, verdict), ...sentences].join('\n');
 }

@@ -43,6 +43,21 @@ describe('a swap that may be paid', () => {
   });
 });
 
+describe('a swap that may have been paid already', () => {
+  it.each(['paying', 'paid', 'claiming', 'claimed', 'lost'] as const)(
+    'is at step %s: nobody is told to pay it, or that nothing is locked',
+    (step) => {
+      for (const story of [honest(), inInvoice({ createdAt: NOW - 600 })(honest())]) {
+        const { deal, handover, around } = tell(zkp, story);
+        const { next, payUntil } = outlook(verifySwap(deal, handover, around), unixSecs(NOW), step);
+        expect(payUntil).toBeUndefined();
+        expect(next[0]).toContain(`at step ${step}`);
+        expect(next.join('\n')).not.toMatch(/nothing of yours is locked|can be paid until/i);
+      }
+    },
+  );
+});
+
 describe('a swap that must not be paid', () => {
   it.each([
     ['waits for a block', inServer({ fundingHeight: TIP }), 'Waiting may put this right'],

@@ -47,9 +47,11 @@ describe('paying', () => {
   });
 
   it('does not believe a preimage of another hash', async () => {
-    await expect(payScene(stage, { answer: () => paidWith(preimageOf('another')) }).pay()).rejects.toThrow(
-      'preimage of another hash',
-    );
+    const { pay: payNow } = payScene(stage, { answer: () => paidWith(preimageOf('another')) });
+    // Tried again, and the run goes on: S is still to be had from the seller or the chain.
+    await expect(payNow()).rejects.toThrow(refusal('preimage of another hash', 'lightning_unavailable'));
+    stage.says = { preimage: Buffer.from(PREIMAGE) };
+    expect(await payNow()).toMatchObject(PAID);
   });
 
   it('is begun by the node that is connected, and names it', async () => {
@@ -158,6 +160,20 @@ describe('a payment that failed', () => {
     while (ends.at(-1) === undefined && ends.length < 20) ends.push(await payNow());
     expect(node.sent).toHaveLength(8);
     expect(ends.at(-1)).toEqual({ step: 'unpaid', reason: 'the payment failed: no route' });
+  });
+  it('does not end while the seller says that it has one', async () => {
+    let sends = 0;
+    const { pay: payNow, node } = payScene(stage, {
+      answer: () => {
+        sends += 1;
+        if (sends === 8) stage.says = { status: SwapStatus.FUNDED, paymentStatus: PaymentStatus.HELD };
+        return failed();
+      },
+    });
+    for (let i = 0; i < 12; i += 1) expect(await payNow()).toBeUndefined();
+    expect(node.sent).toHaveLength(8);
+    stage.says = { preimage: Buffer.from(PREIMAGE), paymentStatus: PaymentStatus.SETTLED };
+    expect(await payNow()).toMatchObject(PAID);
   });
   it.each<[string, Partial<Swap>, string]>([
     [
