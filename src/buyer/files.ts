@@ -144,19 +144,7 @@ export function takeLock(path: string): () => void {
   const mine = `${path}.${process.pid}`;
   writePrivateFile(mine, String(process.pid));
   try {
-    if (!isLinked(mine, path)) {
-      const holder = lockHolder(path);
-      // After a restart in a container our own id may be in a lock that we never took.
-      const isOurs = holder === process.pid && !held.has(path);
-      if (holder !== undefined && !isOurs && isAlive(holder)) {
-        throw new SwapError(
-          'version_conflict',
-          `expected to be alone on ${dirname(path)}, found process ${holder}; wait for it (or delete ${path} if that is no swap program)`,
-        );
-      }
-      rmSync(path, { force: true });
-      if (!isLinked(mine, path)) throw new SwapError('version_conflict', `${path} was taken meanwhile; try again`);
-    }
+    if (!isLinked(mine, path)) takeOver(mine, path);
   } finally {
     unlinkSync(mine);
   }
@@ -165,6 +153,33 @@ export function takeLock(path: string): () => void {
     held.delete(path);
     rmSync(path, { force: true });
   };
+}
+
+/**
+ * Takes the place of a process that died. Only one at a time may remove its lock: a second one would remove what the first
+ * has just taken.
+ */
+function takeOver(mine: string, path: string): void {
+  refuseLiving(path);
+  const free = takeLock(`${path}.dead`);
+  try {
+    refuseLiving(path);
+    rmSync(path, { force: true });
+    if (!isLinked(mine, path)) throw new SwapError('version_conflict', `${path} was taken meanwhile; try again`);
+  } finally {
+    free();
+  }
+}
+
+function refuseLiving(path: string): void {
+  const holder = lockHolder(path);
+  // After a restart in a container our own id may be in a lock that we never took.
+  const isOurs = holder === process.pid && !held.has(path);
+  if (holder === undefined || isOurs || !isAlive(holder)) return;
+  throw new SwapError(
+    'version_conflict',
+    `expected to be alone on ${dirname(path)}, found process ${holder}; wait for it (or delete ${path} if that is no swap program)`,
+  );
 }
 
 /** A hard link appears with its content, so nobody ever sees a lock without an owner. */

@@ -1,7 +1,8 @@
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
@@ -21,6 +22,10 @@ function runOnFullDisk(program: string, blocks: number): string {
   const { stdout, stderr } = spawnSync('sh', ['-c', limited, process.execPath, program], { encoding: 'utf8' });
   return stdout + stderr;
 }
+
+/** What a program of its own prints. */
+const output = async (program: string): Promise<string> =>
+  (await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program])).stdout;
 
 let dir: string;
 beforeEach(() => {
@@ -93,5 +98,23 @@ describe('a lock', () => {
     writeFileSync(lock(), String(DEAD_PID), { mode: 0o600 });
     takeLock(lock())();
     expect(readdirSync(dir)).toEqual([]);
+  });
+  it('of a process that died is taken over by one of many, however close they come', async () => {
+    const [rounds, processes] = [80, 4];
+    for (let i = 0; i < rounds; i += 1) writeFileSync(`${lock()}.${i}`, String(DEAD_PID), { mode: 0o600 });
+    const program = `
+      import { takeLock } from '${MODULE}';
+      const taken = [];
+      for (let i = 0; i < ${rounds}; i += 1) {
+        while (Date.now() < ${Date.now() + 1_500} + i * 30);
+        try { takeLock('${lock()}.' + i); taken.push(i); }
+        catch (error) { if (error.code !== 'version_conflict') throw error; }
+      }
+      console.log(taken.join(' '));
+      setTimeout(() => undefined, 1_500); // whoever took one lives on
+    `;
+    const outputs = Array.from({ length: processes }, async () => await output(program));
+    const taken = (await Promise.all(outputs)).flatMap((text) => text.trim().split(' ').filter(Boolean).map(Number));
+    expect(taken.sort((a, b) => a - b)).toEqual(Array.from({ length: rounds }, (_, i) => i));
   });
 });
