@@ -55,6 +55,13 @@ module.exports = {
       '^src/gen/',
       '^src/(errors|log|failpoint)\\.ts$',
     ]),
+    only('library', '^src/library\\.ts$', ['^src/buyer/', '^src/core/', '^src/(errors|log)\\.ts$']),
+    {
+      name: 'nothing-here-imports-the-public-entry',
+      severity: 'error',
+      from: {},
+      to: { path: '^src/library\\.ts$' },
+    },
     only('cli', '^src/cli/', ['^src/buyer/', '^src/core/', '^src/gen/', '^src/(config|errors|log)\\.ts$']),
     only('lnnode', '^src/lnnode/', [
       '^src/gen/',

@@ -71,6 +71,14 @@ crash-matrix: build
 ln-soak: build
     vitest run -c tests/soak/vitest.config.ts
 
+# kills the buyer's program at every step of a purchase, then at random moments: minutes
+buyer-kills: build
+    vitest run -c tests/buyerKills/vitest.config.ts
+
+# a seller and servers that lie, one lie at a time, as a table; the last line tells how many were refused
+lies: build
+    vitest run -c tests/lies/vitest.config.ts
+
 # figures as ratios against a baseline of the same run
 bench: build
     vitest bench --run -c tests/vitest.config.ts

@@ -13,6 +13,7 @@ import { satPerKvb, sat, type BlockHeight, type Sat, type SatPerKvb } from '../c
 import { confirmations } from '../liquid/chain.js';
 import { check, uncheckable, type Check } from './check.js';
 import type { Deal, Handover, ServerView, Surroundings } from './deal.js';
+import { operatorsNeeded, operatorsOf } from './operators.js';
 
 /** vB of a claim, rounded up: asset and L-BTC in, asset, change and fee out (393 vB). */
 const CLAIM_VSIZE = 400n;
@@ -48,26 +49,13 @@ export const highestFeeRate = (servers: readonly { readonly feeRate: SatPerKvb }
 export const listed = (found: readonly string[]): string =>
   found.length === 0 ? 'nothing' : [...new Set(found)].join(', ');
 
-/**
- * Who runs each server, as far as a name tells: the last two labels of a host name, or the whole address. Two servers of
- * one operator lie together, so they count as one.
- */
-function operatorsOf(servers: readonly AnsweringServer[]): Set<string> {
-  return new Set(
-    servers.map(({ name }) => {
-      const [, host = name] = /^[a-z]+:\/\/(.+):\d+$/.exec(name.toLowerCase()) ?? [];
-      const isAddress = /^[\d.]+$/.test(host) || host.includes(':');
-      return isAddress ? host : host.replace(/\.$/, '').split('.').slice(-2).join('.');
-    }),
-  );
-}
-
 /** Enough servers, all on the right chain, with believable tips. */
 export function checkServers(deal: Deal, around: Surroundings, tip: TipVerdict): Check[] {
-  const needed = deal.network === 'liquidv1' && !around.isSingleServerTrusted ? 2 : 1;
+  const { isSingleServerTrusted } = around;
+  const needed = operatorsNeeded({ network: deal.network, isSingleServerTrusted });
   const good = answering(around.servers);
   const silent = around.servers.filter((server) => 'problem' in server);
-  const operators = operatorsOf(good);
+  const operators = operatorsOf(good.map(({ name }) => name));
   const isEnough = operators.size >= needed && silent.length === 0;
   const answers = [
     `${good.length} of ${around.servers.length} answered`,

@@ -1,14 +1,23 @@
-/** The claim: from a verified HTLC and its preimage to a confirmed payout. Used by the purchase and by claim kits alike. */
+/** Signing a claim: what it takes, which fee it pays and out of what. Used by the purchase and by claim kits alike. */
 import { randomBytes } from 'node:crypto';
 
+import type { Transaction } from 'liquidjs-lib';
+
 import type { Zkp } from '../core/blind.js';
-import { findPreimage, p2wshScriptPubKey } from '../core/htlc.js';
 import { buildClaim } from '../core/htlcSpend.js';
 import { LIQUID_NETWORKS, type LiquidNetworkName } from '../core/network.js';
-import { FINAL_CONFS } from '../core/timelock.js';
-import { parseTransaction, rawOf, SEQUENCE_REPLACEABLE, txidOf, type HtlcOutpoint } from '../core/tx.js';
+import { replacedOf, type Replaced } from '../core/replacement.js';
+import { FINAL_CLAIM_BLOCKS } from '../core/timelock.js';
 import {
-  displayHex,
+  feeFor,
+  fullVsize,
+  parseTransaction,
+  rawOf,
+  SEQUENCE_REPLACEABLE,
+  txidOf,
+  type HtlcOutpoint,
+} from '../core/tx.js';
+import {
   sat,
   satPerKvb,
   type BlockHeight,
@@ -20,9 +29,8 @@ import {
   type Txid,
 } from '../core/units.js';
 import { SwapError } from '../errors.js';
-import { confirmations } from '../liquid/chain.js';
-import { askAll, type NamedChain } from './observe.js';
-import { watchChains } from './wait.js';
+import type { Coin } from '../liquid/wallet.js';
+import type { BuyerWallet } from './wallet.js';
 
 /** Everything but the preimage. */
 export type ClaimSource = {
@@ -30,6 +38,7 @@ export type ClaimSource = {
   readonly paymentHash: PaymentHash;
   readonly witnessScript: Uint8Array;
   readonly refundHeight: BlockHeight;
+  /** The asset's first. */
   readonly outpoints: readonly HtlcOutpoint[];
   /** Raw funding, rebroadcast if a reorganisation dropped it. */
   readonly fundingTx: Uint8Array;
@@ -37,160 +46,131 @@ export type ClaimSource = {
   readonly payoutScript: Uint8Array;
   /** Blinds the payout for a confidential address. */
   readonly blindingPubkey?: Pubkey | undefined;
+  /** Where the L-BTC that is left goes; to the payout script if undefined. */
+  readonly changeScript?: Uint8Array | undefined;
 };
 
 /** A signed claim. */
 export type SignedClaim = { readonly txid: Txid; readonly raw: Buffer; readonly feeSat: Sat };
 
-/** When the refund is this near, the claim must not be replaceable by it. */
-const FINAL_BELOW_BLOCKS = 60;
+/** When and against what a claim is signed. */
+export type ClaimConditions = {
+  readonly preimage: Preimage;
+  readonly tipHeight: BlockHeight;
+  readonly feeRate: SatPerKvb;
+  /** The HTLC's outputs that are still there; all of them if undefined. */
+  readonly outpoints?: readonly HtlcOutpoint[];
+  /** Raw transactions that the claim has to replace: its earlier versions, and whatever else spends the HTLC. */
+  readonly replaces?: readonly Uint8Array[];
+  /** A refund by the seller waits for a block: then the fee has no ceiling but what there is. */
+  readonly isContested?: boolean;
+};
+
+/** Coins of the buyer's wallet that pay a fee, and where their change goes. */
+export type FeeHelp = {
+  readonly coins: readonly Coin[];
+  readonly change: { readonly scriptPubKey: Buffer; readonly blindingPubkey: Pubkey };
+  readonly sign: BuyerWallet['sign'];
+};
+
 const SEQUENCE_FINAL = 0xffff_ffff;
 /** Fee rate is raised this much when the refund is near. */
 const URGENT_FACTOR = 10n;
-/** The wait for a block ends after this long, for servers that forget to tell. */
-const POLL_MS = 5_000;
+/** Whatever servers say or swallow, no more than this is paid, and ten times as much when the refund is near: 10 sat/vB. */
+const MAX_FEE_RATE = 10_000n;
+/** Where no change is worth an output, its size and what it would hold go into the fee: vB and satoshi. */
+const NO_CHANGE_VSIZE = 80;
+const NO_CHANGE_SAT = 500n;
+/** Of L-BTC that was bought, at most this part goes into the fee. */
+const GOODS_PART = 2n;
 
-/** Most L-BTC that may go into the fee: what the HTLC holds of it beyond the asset sold. */
-const subsidyOf = (source: ClaimSource): Sat => {
-  const { policyAsset } = LIQUID_NETWORKS[source.network];
-  const lbtc = source.outpoints.filter((output) => output.assetId === policyAsset);
+/** Whether the refund is so near that a claim must be urgent and final. */
+export const isUrgent = (refundHeight: BlockHeight, tipHeight: BlockHeight): boolean =>
+  refundHeight - tipHeight <= FINAL_CLAIM_BLOCKS;
+
+/** The rate that a claim should pay at that tip: the servers' rate within bounds, ten times as much near the refund. */
+export function wantedRate(source: Pick<ClaimSource, 'refundHeight'>, tip: BlockHeight, feeRate: SatPerKvb): SatPerKvb {
+  const rate = feeRate < MAX_FEE_RATE ? feeRate : MAX_FEE_RATE;
+  return satPerKvb(isUrgent(source.refundHeight, tip) ? rate * URGENT_FACTOR : rate);
+}
+
+/** A server that swallows every version must not raise the fee for ever. @throws SwapError `feerate_too_high`. */
+function requireModerate(tx: Transaction, feeSat: Sat, ceiling: SatPerKvb): void {
+  const most = feeFor(fullVsize(tx) + NO_CHANGE_VSIZE, ceiling) + NO_CHANGE_SAT;
+  if (feeSat <= most) return;
+  throw new SwapError(
+    'feerate_too_high',
+    `claim: expected a fee of at most ${most.toString()} sat, found ${feeSat.toString()}`,
+  );
+}
+
+/** Whether nothing may replace the transaction (BIP125). */
+export const isFinalClaim = (raw: Uint8Array): boolean =>
+  parseTransaction(raw).ins.every(({ sequence }) => sequence > SEQUENCE_REPLACEABLE);
+
+/** Whether the asset sold is L-BTC; then it pays its own fee. */
+export const isLbtcSale = ({ network, outpoints }: ClaimSource): boolean =>
+  outpoints.every((output) => output.assetId === LIQUID_NETWORKS[network].policyAsset);
+
+/** L-BTC among outputs, satoshi. */
+export function lbtcOf(network: LiquidNetworkName, outputs: readonly Pick<HtlcOutpoint, 'assetId' | 'value'>[]): Sat {
+  const lbtc = outputs.filter((output) => output.assetId === LIQUID_NETWORKS[network].policyAsset);
   return sat(lbtc.reduce((sum, output) => sum + output.value, 0n));
-};
+}
+
+/** Most that may go into the fee: all L-BTC beside an asset, a part of L-BTC that was bought. */
+function mostOf(source: ClaimSource, outpoints: readonly HtlcOutpoint[], help: FeeHelp | undefined): Sat {
+  const total = lbtcOf(source.network, [...outpoints, ...(help?.coins ?? [])]);
+  return isLbtcSale(source) ? sat(total / GOODS_PART) : total;
+}
+
+/** What replacing those transactions means for the fee. */
+const replacedBy = (replaces: readonly Uint8Array[] | undefined): Replaced[] =>
+  (replaces ?? []).map((raw) => replacedOf(parseTransaction(raw)));
+
+/** Coins of the wallet leave their change there, wherever the asset goes. */
+function changeOptions(
+  source: ClaimSource,
+  help: FeeHelp | undefined,
+): { readonly changeScript?: Uint8Array; readonly changeBlindingPubkey?: Pubkey } {
+  if (help === undefined) return source.changeScript === undefined ? {} : { changeScript: source.changeScript };
+  return { changeScript: help.change.scriptPubKey, changeBlindingPubkey: help.change.blindingPubkey };
+}
 
 /**
  * Signs the claim. At T - h <= 60 it is final (a refund cannot replace it) and pays ten times the rate.
  *
- * A rate that the HTLC's L-BTC cannot pay is lowered to what it can: a slow claim beats none.
+ * @param options.help coins that pay beside the HTLC's L-BTC.
+ * @param options.isBestEffort a rate that cannot be paid is lowered to what can: a slow claim beats none.
+ * @throws SwapError `feerate_too_high` if there is not L-BTC enough.
  */
 export function signClaim(
   zkp: Zkp,
   source: ClaimSource,
-  now: { readonly preimage: Preimage; readonly tipHeight: BlockHeight; readonly feeRate: SatPerKvb },
+  now: ClaimConditions,
+  { help, isBestEffort = true }: { readonly help?: FeeHelp | undefined; readonly isBestEffort?: boolean } = {},
 ): SignedClaim {
-  const isUrgent = source.refundHeight - now.tipHeight <= FINAL_BELOW_BLOCKS;
-  const build = (feeRate: SatPerKvb): SignedClaim => {
-    const { tx, feeSat } = buildClaim({
-      zkp,
-      outpoints: source.outpoints,
-      witnessScript: source.witnessScript,
-      privateKey: source.privateKey,
-      preimage: now.preimage,
-      payoutScript: source.payoutScript,
-      ...(source.blindingPubkey === undefined ? {} : { blindingPubkey: source.blindingPubkey }),
-      policyAsset: LIQUID_NETWORKS[source.network].policyAsset,
-      feeRate,
-      maxFeeSat: subsidyOf(source),
-      sequence: isUrgent ? SEQUENCE_FINAL : SEQUENCE_REPLACEABLE,
-      randomBytes,
-    });
-    return { txid: txidOf(tx), raw: rawOf(tx), feeSat };
-  };
-  const wanted = isUrgent ? now.feeRate * URGENT_FACTOR : now.feeRate;
-  for (let feeRate = wanted; ; feeRate /= 2n) {
-    try {
-      return build(satPerKvb(feeRate));
-    } catch (error) {
-      const isTooHigh = error instanceof SwapError && error.code === 'feerate_too_high';
-      if (!isTooHigh || feeRate < 100n) throw error;
-    }
-  }
-}
-
-/** Where the HTLC's asset output went, by one server. */
-export type SpendStatus =
-  | { readonly kind: 'unspent' }
-  | {
-      readonly kind: 'claimed' | 'refunded';
-      readonly txid: Txid;
-      readonly confirmations: number;
-      readonly preimage?: Preimage;
-    };
-
-/** Finds the spend of the asset output in the script's history and reads off its witness whether it is a claim. */
-export async function findSpend({ chain }: NamedChain, source: ClaimSource): Promise<SpendStatus> {
-  const [asset] = source.outpoints;
-  const history = await chain.history(p2wshScriptPubKey(source.witnessScript));
-  const tip = await chain.tip();
-  for (const entry of history) {
-    const raw = await chain.transaction(entry.txid);
-    if (raw === undefined || asset === undefined) continue;
-    const spend = parseTransaction(raw).ins.find(
-      (input) => displayHex(input.hash) === asset.outpoint.txid && input.index === asset.outpoint.vout,
-    );
-    if (spend === undefined) continue;
-    const found = { txid: entry.txid, confirmations: confirmations(entry.height, tip.height) };
-    const preimage = findPreimage(spend.witness, source.paymentHash);
-    return preimage === undefined ? { kind: 'refunded', ...found } : { kind: 'claimed', ...found, preimage };
-  }
-  return { kind: 'unspent' };
-}
-
-/** What happened to a broadcast, for people. */
-export type ClaimNews =
-  | { readonly kind: 'broadcast'; readonly server: string; readonly outcome: string }
-  | { readonly kind: 'seen'; readonly txid: Txid; readonly confirmations: number };
-
-/** How it ended; `pending` when the signal was aborted first. */
-export type ClaimEnd = { readonly kind: 'claimed' | 'refunded'; readonly txid: Txid } | { readonly kind: 'pending' };
-
-async function broadcastEverywhere(
-  chains: readonly NamedChain[],
-  source: ClaimSource,
-  raw: Uint8Array,
-  onNews: (news: ClaimNews) => void,
-): Promise<void> {
-  for (const { name, chain } of chains) {
-    const outcome = await chain.broadcast(raw);
-    if (outcome.kind === 'rejected' && outcome.reason === 'missing_inputs') await chain.broadcast(source.fundingTx);
-    const text = outcome.kind === 'rejected' ? `rejected: ${outcome.text}` : outcome.kind;
-    onNews({ kind: 'broadcast', server: name, outcome: text });
-  }
-}
-
-/** The spend that the most servers' word counts for: the one with the fewest confirmations, unspent before all. */
-function leastAdvanced(states: readonly SpendStatus[]): SpendStatus {
-  const depth = (state: SpendStatus): number => (state.kind === 'unspent' ? -1 : state.confirmations);
-  return states.reduce((least, state) => (depth(state) < depth(least) ? state : least));
-}
-
-/**
- * Broadcasts a signed claim again and again until a spend of the asset has two confirmations on every server that
- * answers. Safe to run again after a crash: the same bytes.
- */
-export async function followClaim(
-  chains: readonly NamedChain[],
-  source: ClaimSource,
-  options: {
-    readonly raw: Uint8Array;
-    readonly signal: AbortSignal;
-    readonly onNews: (news: ClaimNews) => void;
-    readonly onTrouble: (error: SwapError) => void;
-  },
-): Promise<ClaimEnd> {
-  const { raw, signal, onNews, onTrouble } = options;
-  const watch = watchChains(chains, p2wshScriptPubKey(source.witnessScript));
-  let lastSeen = '';
-  try {
-    while (!signal.aborted) {
-      try {
-        const { answers, failures } = await askAll(chains, async (named) => await findSpend(named, source));
-        failures.forEach(onTrouble);
-        const state = leastAdvanced(answers);
-        if (state.kind !== 'unspent') {
-          const seen = `${state.txid} ${state.confirmations}`;
-          if (seen !== lastSeen) onNews({ kind: 'seen', txid: state.txid, confirmations: state.confirmations });
-          lastSeen = seen;
-          if (state.confirmations >= FINAL_CONFS) return { kind: state.kind, txid: state.txid };
-        }
-        if (state.kind !== 'claimed') await broadcastEverywhere(chains, source, raw, onNews);
-      } catch (error) {
-        if (!(error instanceof SwapError)) throw error;
-        onTrouble(error);
-      }
-      await watch.next(POLL_MS, signal);
-    }
-    return { kind: 'pending' };
-  } finally {
-    watch.close();
-  }
+  const outpoints = now.outpoints ?? source.outpoints;
+  const sequence = isUrgent(source.refundHeight, now.tipHeight) ? SEQUENCE_FINAL : SEQUENCE_REPLACEABLE;
+  const { tx, feeSat } = buildClaim({
+    zkp,
+    outpoints,
+    witnessScript: source.witnessScript,
+    privateKey: source.privateKey,
+    preimage: now.preimage,
+    payoutScript: source.payoutScript,
+    ...(source.blindingPubkey === undefined ? {} : { blindingPubkey: source.blindingPubkey }),
+    ...changeOptions(source, help),
+    policyAsset: LIQUID_NETWORKS[source.network].policyAsset,
+    feeRate: wantedRate(source, now.tipHeight, now.feeRate),
+    maxFeeSat: mostOf(source, outpoints, help),
+    replaces: replacedBy(now.replaces),
+    isBestEffort,
+    feeInputs: (help?.coins ?? []).map((coin) => ({ ...coin, sequence })),
+    sequence,
+    randomBytes,
+  });
+  if (now.isContested !== true) requireModerate(tx, feeSat, wantedRate(source, now.tipHeight, satPerKvb(MAX_FEE_RATE)));
+  if (help !== undefined) help.sign(tx, help.coins, outpoints.length);
+  return { txid: txidOf(tx), raw: rawOf(tx), feeSat };
 }

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 
 import { networkOfGenesis, type LiquidNetworkName } from '../core/network.js';
-import { parseHtlcWitnessScript, hashPreimage } from '../core/htlc.js';
+import { hashPreimage, parseHtlcWitnessScript, publicKeyOf, pubkeyHash } from '../core/htlc.js';
 import {
   assetAmount,
   assetId,
@@ -32,7 +32,12 @@ const kitSchema = z.strictObject({
   genesis: z.string().transform(blockHash),
   swap_id: z.string().transform(swapId),
   payment_hash: z.string().transform(paymentHash),
-  preimage: hexText.length(64).nullable(),
+  /** People write it in by hand. */
+  preimage: z
+    .string()
+    .transform((text) => text.trim().toLowerCase())
+    .pipe(hexText.length(64))
+    .nullable(),
   witness_script: hexText,
   refund_height: z.int().transform(blockHeight),
   outputs: z
@@ -115,9 +120,12 @@ export function readClaimKit(path: string): ClaimKit {
   }
   const secret = kit.preimage === null ? undefined : preimage(Buffer.from(kit.preimage, 'hex'));
   if (secret !== undefined && hashPreimage(secret) !== kit.payment_hash) refuse(path, 'a preimage of another hash');
+  const source = sourceOf(kit, network, script);
+  const key = publicKeyOf(source.privateKey);
+  if (key === undefined || pubkeyHash(key) !== terms.claimPkh) refuse(path, 'a claim key of another script');
   return {
     swapId: kit.swap_id,
-    source: sourceOf(kit, network, script),
+    source,
     preimage: secret,
     bolt11: kit.bolt11,
     electrum: kit.electrum,

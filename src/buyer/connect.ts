@@ -89,7 +89,8 @@ export async function connectBuyer(endpoints: BuyerEndpoints): Promise<Opened<Bu
   };
 }
 
-function openLightning(endpoint: LightningEndpoint, log: Logger): ReturnType<typeof connectLnnoded> {
+/** The buyer's Lightning node alone. */
+export function openLightning(endpoint: LightningEndpoint, log: Logger): ReturnType<typeof connectLnnoded> {
   const { address, tokenFile, tlsCertFile } = endpoint;
   return connectLnnoded({
     address,

@@ -9,9 +9,19 @@ import { dirname, join } from 'node:path';
 import { seedFromMnemonic } from '../core/keys.js';
 import type { AcceptedTip } from '../core/tipRule.js';
 import { blockHeight, pubkey, unixSecs, type BlockHash, type Pubkey } from '../core/units.js';
-import { createMnemonicFile, readMnemonicFile } from '../liquid/walletFile.js';
+import { createMnemonicFile, parseMnemonic, readMnemonicFile } from '../liquid/walletFile.js';
+import { SwapError } from '../errors.js';
+import { failpoint } from '../failpoint.js';
 import { BuyerError } from './buyerError.js';
-import { makePrivateFolder, namesIn, readPrivateFile, systemCode, takeLock, writePrivateFile } from './files.js';
+import {
+  fsyncFolder,
+  makePrivateFolder,
+  namesIn,
+  readPrivateFile,
+  systemCode,
+  takeLock,
+  writePrivateFile,
+} from './files.js';
 import { decodeRecord, encodeRecord, isFinal, type Progress, type PurchaseRecord } from './record.js';
 
 /** True if the directory has its mnemonic. */
@@ -19,11 +29,28 @@ export const isInitialized = (dir: string): boolean => existsSync(join(dir, 'mne
 
 /** Makes the mnemonic. @returns its words, to be shown once. @throws BuyerError `already_initialized`. */
 export function initDataDir(dir: string): string {
+  refuseInitialized(dir);
+  return createMnemonicFile(join(dir, 'mnemonic'));
+}
+
+/**
+ * Makes a data directory of words from another one. Purchases are numbered from `firstNumber` on, because the number
+ * decides the claim key and the lost directory has used the low ones.
+ *
+ * @throws BuyerError `already_initialized`; SwapError `invalid_argument` for words that are no mnemonic.
+ */
+export function restoreDataDir(dir: string, words: string, firstNumber: number): void {
+  const mnemonic = parseMnemonic(words);
+  refuseInitialized(dir);
+  makePrivateFolder(purchaseFolder(dir, firstNumber - 1));
+  createMnemonicFile(join(dir, 'mnemonic'), mnemonic);
+}
+
+function refuseInitialized(dir: string): void {
   makePrivateFolder(dir);
   if (isInitialized(dir)) {
     throw new BuyerError('already_initialized', `expected no mnemonic in ${dir}, found one; it is kept`);
   }
-  return createMnemonicFile(join(dir, 'mnemonic'));
 }
 
 /** The BIP39 seed. @throws BuyerError `not_initialized`. */
@@ -79,6 +106,7 @@ export function reserveNumber(dir: string): number {
   for (let number = (purchaseNumbers(dir).at(-1) ?? -1) + 1; ; number += 1) {
     try {
       mkdirSync(purchaseFolder(dir, number), { mode: 0o700 });
+      fsyncFolder(join(dir, 'swaps')); // the number decides the claim key: it must not be free again after a power cut
       return number;
     } catch (error) {
       if (systemCode(error) !== 'EEXIST') throw error;
@@ -98,16 +126,41 @@ export function readRecord(dir: string, number: number): PurchaseRecord | undefi
   return text === undefined ? undefined : decodeRecord(recordFile(dir, number), text);
 }
 
-/** All purchases, oldest first. */
+/** All purchases, oldest first. @throws SwapError `bad_config` if one cannot be read. */
 export function readRecords(dir: string): PurchaseRecord[] {
-  return purchaseNumbers(dir)
-    .map((number) => readRecord(dir, number))
-    .filter((record) => record !== undefined);
+  const { records, damaged } = readableRecords(dir);
+  const [first] = damaged;
+  if (first !== undefined) throw first.error;
+  return records;
+}
+
+/** A purchase whose record cannot be read, and why. */
+type DamagedRecord = { readonly number: number; readonly error: SwapError };
+
+/** All purchases that can be read, oldest first, and those that cannot: one bad file is not the others' trouble. */
+export function readableRecords(dir: string): {
+  readonly records: PurchaseRecord[];
+  readonly damaged: DamagedRecord[];
+} {
+  const records: PurchaseRecord[] = [];
+  const damaged: DamagedRecord[] = [];
+  for (const number of purchaseNumbers(dir)) {
+    try {
+      const record = readRecord(dir, number);
+      if (record !== undefined) records.push(record);
+    } catch (error) {
+      if (!(error instanceof SwapError)) throw error;
+      damaged.push({ number, error });
+    }
+  }
+  return { records, damaged };
 }
 
 /** Stores a record; it is on disk when this returns. */
 export function saveRecord(dir: string, record: PurchaseRecord): void {
+  failpoint(`before save ${record.progress.step}`);
   writePrivateFile(recordFile(dir, record.number), encodeRecord(record));
+  failpoint(`after save ${record.progress.step}`);
 }
 
 /** Stores the next step of a purchase. A final step never changes. */
@@ -124,7 +177,9 @@ export const lockPurchase = (dir: string, number: number): (() => void) =>
 
 /** Finds a purchase by its number, its swap id or its request id (a unique beginning is enough). */
 export function findRecord(dir: string, name: string): PurchaseRecord {
-  const records = readRecords(dir);
+  const { records, damaged } = readableRecords(dir);
+  const bad = damaged.find(({ number }) => number.toString() === name);
+  if (bad !== undefined) throw bad.error;
   const matches = records.filter((record) => {
     const { progress, requestId, number } = record;
     const ids = [requestId, 'swapId' in progress ? progress.swapId : 'htlc' in progress ? progress.htlc.swapId : ''];

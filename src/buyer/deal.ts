@@ -75,9 +75,3 @@ export type Surroundings = {
   /** Confirmed L-BTC of the buyer's own wallet, which may pay the claim instead of the subsidy; 0 when not asked. */
   readonly ownLbtcSat: Sat;
 };
-
-/** As much of a wallet as a verification asks. */
-export type LbtcWallet = {
-  /** Confirmed L-BTC, satoshi. @throws SwapError `chain_unavailable`. */
-  readonly lbtcSat: () => Promise<Sat>;
-};

@@ -2,8 +2,8 @@
 import type { Swap } from '../gen/ln_liquid_swap/v1/swap.js';
 import type { PaymentResult } from '../lightning/node.js';
 import type { Buyer } from './buyer.js';
-import type { ClaimNews } from './claim.js';
-import type { PurchaseRecord, Step } from './record.js';
+import type { ClaimNews } from './claimFollow.js';
+import type { PurchaseRecord, SellerWord, Step } from './record.js';
 import type { VerificationReport } from './verify.js';
 
 /** What happens while a purchase is driven; for people and logs. */
@@ -14,9 +14,10 @@ export type PurchaseEvent =
   | { readonly kind: 'report'; readonly report: VerificationReport }
   | { readonly kind: 'payment'; readonly state: 'SENDING' | PaymentResult['state'] }
   | { readonly kind: 'claim'; readonly news: ClaimNews }
-  /** Something is away; it is tried again. */
+  /** Something is away or not as expected; it is tried again. */
   | { readonly kind: 'waiting'; readonly problem: string };
 
+/** How far a purchase is driven, and who hears of it. */
 export type DriveOptions = {
   /** Stop when this step is stored; default: when the purchase is final. */
   readonly until?: Step;
@@ -27,5 +28,25 @@ export type DriveOptions = {
   readonly patienceMs?: number;
 };
 
-/** A purchase under way. `sends` counts the payment attempts of this run that ended in failure. */
-export type Drive = { readonly buyer: Buyer; readonly options: DriveOptions; readonly sends: { failed: number } };
+/** What a run remembers besides the record; a new run begins without it. */
+export type RunMemory = {
+  /** Payment attempts that ended in failure. */
+  failedSends: number;
+  /** A send call is out that has not answered. */
+  isSending: boolean;
+  /** The invoice was shown to the person who pays. */
+  isShown: boolean;
+  /** The last that the seller said. */
+  word: SellerWord | undefined;
+};
+
+/** A purchase under way. */
+export type Drive = { readonly buyer: Buyer; readonly options: DriveOptions; readonly run: RunMemory };
+
+/** The memory of a run that begins. */
+export const newRun = (word: SellerWord | undefined): RunMemory => ({
+  failedSends: 0,
+  isSending: false,
+  isShown: false,
+  word,
+});

@@ -1,4 +1,4 @@
-/** A payment made by a person with another wallet: the invoice is shown, and the preimage is typed in or found. */
+/** The place of a person with another wallet; externalStep.ts says what is done with the answers. */
 import type { Msat, Preimage, UnixSecs } from '../core/units.js';
 
 /** What the person needs to pay: nothing else of the deal. */

@@ -12,7 +12,7 @@ import {
   rmSync,
   statSync,
   unlinkSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
 
@@ -23,7 +23,8 @@ export function systemCode(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 
-function fsyncFolder(path: string): void {
+/** What was made, renamed or removed in a folder is on disk when this returns. */
+export function fsyncFolder(path: string): void {
   const folder = openSync(path, 'r');
   try {
     fsyncSync(folder);
@@ -57,6 +58,7 @@ export function makePrivateFolder(path: string): void {
     } catch (error) {
       if (systemCode(error) !== 'EEXIST') throw error;
     }
+    fsyncFolder(dirname(path));
   });
 }
 
@@ -68,16 +70,26 @@ export function makePrivateFolder(path: string): void {
 export function writePrivateFile(path: string, text: string): void {
   const temporary = `${path}.${process.pid}.new`;
   writing(path, () => {
-    const file = openSync(temporary, 'w', 0o600);
     try {
-      writeSync(file, text);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
+      writeWhole(temporary, text);
+      renameSync(temporary, path);
+    } catch (error) {
+      rmSync(temporary, { force: true });
+      throw error;
     }
-    renameSync(temporary, path);
     fsyncFolder(dirname(path));
   });
+}
+
+/** Not one writeSync: a disk that is almost full takes a part of the text and calls that a success. */
+function writeWhole(path: string, text: string): void {
+  const file = openSync(path, 'w', 0o600);
+  try {
+    writeFileSync(file, text);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** Names in a folder; none if there is no such folder. @throws SwapError `bad_config` if it cannot be read. */
@@ -132,19 +144,7 @@ export function takeLock(path: string): () => void {
   const mine = `${path}.${process.pid}`;
   writePrivateFile(mine, String(process.pid));
   try {
-    if (!isLinked(mine, path)) {
-      const holder = lockHolder(path);
-      // After a restart in a container our own id may be in a lock that we never took.
-      const isOurs = holder === process.pid && !held.has(path);
-      if (holder !== undefined && !isOurs && isAlive(holder)) {
-        throw new SwapError(
-          'version_conflict',
-          `expected to be alone on ${dirname(path)}, found process ${holder}; wait for it (or delete ${path} if that is no swap program)`,
-        );
-      }
-      rmSync(path, { force: true });
-      if (!isLinked(mine, path)) throw new SwapError('version_conflict', `${path} was taken meanwhile; try again`);
-    }
+    if (!isLinked(mine, path)) takeOver(mine, path);
   } finally {
     unlinkSync(mine);
   }
@@ -153,6 +153,33 @@ export function takeLock(path: string): () => void {
     held.delete(path);
     rmSync(path, { force: true });
   };
+}
+
+/**
+ * Takes the place of a process that died. Only one at a time may remove its lock: a second one would remove what the first
+ * has just taken.
+ */
+function takeOver(mine: string, path: string): void {
+  refuseLiving(path);
+  const free = takeLock(`${path}.dead`);
+  try {
+    refuseLiving(path);
+    rmSync(path, { force: true });
+    if (!isLinked(mine, path)) throw new SwapError('version_conflict', `${path} was taken meanwhile; try again`);
+  } finally {
+    free();
+  }
+}
+
+function refuseLiving(path: string): void {
+  const holder = lockHolder(path);
+  // After a restart in a container our own id may be in a lock that we never took.
+  const isOurs = holder === process.pid && !held.has(path);
+  if (holder === undefined || isOurs || !isAlive(holder)) return;
+  throw new SwapError(
+    'version_conflict',
+    `expected to be alone on ${dirname(path)}, found process ${holder}; wait for it (or delete ${path} if that is no swap program)`,
+  );
 }
 
 /** A hard link appears with its content, so nobody ever sees a lock without an owner. */

@@ -4,6 +4,7 @@ import { blockHeight, outpointKey, type BlockHash, type Txid } from '../core/uni
 import { errorChain, SwapError } from '../errors.js';
 import { confirmations, type HistoryEntry, type LiquidChain } from '../liquid/chain.js';
 import type { ServerView } from './deal.js';
+import { printable } from './printable.js';
 
 /** Transactions of a script that are looked at besides the funding; an HTLC of ours has one or two. */
 const MAX_OTHERS = 20;
@@ -46,7 +47,7 @@ async function proof(
   try {
     return { block: await chain.proveInclusion(id, blockHeight(height)) };
   } catch (error) {
-    return { problem: errorChain(error) };
+    return { problem: printable(errorChain(error)) };
   }
 }
 
@@ -94,7 +95,7 @@ export async function observeHtlc(
         return await observe(named, witnessScript, fundingTxid);
       } catch (error) {
         if (!(error instanceof SwapError)) throw error;
-        return { name: named.name, problem: errorChain(error) };
+        return { name: named.name, problem: printable(errorChain(error)) };
       }
     }),
   );

@@ -2,14 +2,15 @@
 import { randomUUID } from 'node:crypto';
 
 import { claimKey } from '../core/keys.js';
-import { decodeAddress } from '../core/network.js';
+import { decodePayout } from '../core/payout.js';
 import { signClaimProof } from '../core/terms.js';
 import { hex, msat, type Msat, type Sat } from '../core/units.js';
 import type { CreateSwapRequest } from '../gen/ln_liquid_swap/v1/swap.js';
 import { genesisOf, nowSecs, type Buyer } from './buyer.js';
 import { reserveNumber, saveRecord } from './dataDir.js';
 import type { Deal } from './deal.js';
-import { refuseBadQuote, trustedNodeId, type SellerQuote } from './quote.js';
+import { trustedNodeId, type SellerQuote } from './quote.js';
+import { refuseBadQuote } from './quoteCheck.js';
 import type { PurchaseRecord } from './record.js';
 
 /** What the user wants besides asset and amount. */
@@ -26,7 +27,8 @@ export type Wishes = {
 /**
  * Judges the quote and stores the purchase with step `quoted`; nothing was sent to the seller yet.
  *
- * @throws BuyerError `quote_refused`, `seller_node_changed`; SwapError `invalid_argument` for the payout address.
+ * @throws BuyerError `quote_refused`, `seller_node_changed`; SwapError `invalid_argument` for the payout address,
+ *   `chain_unavailable`.
  */
 export async function startPurchase(
   buyer: Buyer,
@@ -39,7 +41,10 @@ export async function startPurchase(
   await refuseBadQuote(buyer, quote, { minFundingConfs, maxPriceMsat: wishes.maxPriceMsat });
   const seller = { address: buyer.sellerAddress, given: buyer.givenSellerNodeId };
   const sellerNodeId = trustedNodeId(dir, seller, quote.sellerNodeId);
-  const payout = decodeAddress(wishes.payoutAddress, network);
+  const payout = decodePayout(wishes.payoutAddress, network);
+  // An exchange would lose L-BTC beside its deposit, so what is left of it comes home.
+  const isOwn = await buyer.wallet.owns(payout.scriptPubKey);
+  const changeScript = isOwn ? undefined : hex(await buyer.wallet.changeScript());
   const number = reserveNumber(dir);
   const record: PurchaseRecord = {
     version: 1,
@@ -60,6 +65,7 @@ export async function startPurchase(
       address: wishes.payoutAddress,
       scriptPubKey: hex(payout.scriptPubKey),
       blindingPubkey: payout.blindingPubkey ?? null,
+      changeScript,
     },
     progress: { step: 'quoted' },
   };

@@ -1,7 +1,7 @@
-/** Offers and quotes: read strictly out of the seller's answers, and judged before anything is bought. */
+/** Offers and quotes: read strictly out of the seller's answers. */
 import { z } from 'zod';
 
-import { PROFILES, requiredRefundDelta, type ProfileName } from '../core/timelock.js';
+import { PROFILES, type ProfileName } from '../core/timelock.js';
 import {
   assetAmount,
   assetId,
@@ -25,9 +25,7 @@ import {
 } from '../core/units.js';
 import { errorChain, SwapError } from '../errors.js';
 import type { ListOffersResponse, Offer, Quote } from '../gen/ln_liquid_swap/v1/swap.js';
-import { genesisOf, nowSecs, type ChainSide } from './buyer.js';
 import { BuyerError } from './buyerError.js';
-import { highestFeeRate, leastSubsidy } from './checkChain.js';
 import { pinnedSeller, pinSeller } from './dataDir.js';
 import { printable } from './printable.js';
 import type { SellerClient } from './rpcClient.js';
@@ -158,35 +156,6 @@ export async function requestQuote(
     );
   }
   return parsed;
-}
-
-/** What the buyer insists on before it starts a swap; the sentences say what is wrong. */
-export async function refuseBadQuote(
-  side: ChainSide,
-  quote: SellerQuote,
-  wishes: { readonly minFundingConfs: number; readonly maxPriceMsat: Msat | undefined },
-): Promise<void> {
-  const { network, chains } = side;
-  const feeRates = await Promise.all(chains.map(async ({ chain }) => ({ feeRate: await chain.feeRate() })));
-  const subsidy = leastSubsidy(highestFeeRate(feeRates), 300n);
-  const { minFundingConfs, maxPriceMsat } = wishes;
-  const needed = requiredRefundDelta(PROFILES[quote.profile]);
-  const problems = [
-    quote.genesis === genesisOf(network) ? '' : `expected chain ${genesisOf(network)}, found ${quote.genesis}`,
-    quote.profile !== 'regtest' || network === 'regtest' ? '' : 'profile "regtest" is for regtest only',
-    quote.refundDeltaBlocks >= needed
-      ? ''
-      : `expected ${needed} refund blocks or more, found ${quote.refundDeltaBlocks}`,
-    minFundingConfs >= quote.minFundingConfs && minFundingConfs <= quote.maxFundingConfs
-      ? ''
-      : `expected ${quote.minFundingConfs}..${quote.maxFundingConfs} confirmations, found ${minFundingConfs}`,
-    maxPriceMsat === undefined || quote.priceMsat <= maxPriceMsat
-      ? ''
-      : `expected a price of at most ${maxPriceMsat} msat, found ${quote.priceMsat} msat`,
-    quote.feeSubsidySat >= subsidy ? '' : `expected ${subsidy} sat for the claim fee, found ${quote.feeSubsidySat}`,
-    quote.expiresAt > nowSecs() ? '' : `the quote expired ${nowSecs() - quote.expiresAt} s ago; ask for a new one`,
-  ].filter((problem) => problem !== '');
-  if (problems.length > 0) throw new BuyerError('quote_refused', problems.join('; '));
 }
 
 /**

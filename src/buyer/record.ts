@@ -64,18 +64,38 @@ const htlcSchema = z.strictObject({
   outpoints: z.array(outpointSchema),
 });
 
-const claimSchema = z.strictObject({ txid: z.string().transform(txid), raw: hexText });
+/** The last that the seller said of the swap: numbers of the protocol, bytes in hex, empty while it had none. */
+const seenSchema = z.strictObject({
+  status: count,
+  paymentStatus: count,
+  fundingTxid: hexText,
+  witnessScript: hexText,
+});
+
+/** Who pays. Only he can tell whether a payment is out, so nobody else may take over. */
+const payerSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('node'), nodeId: z.string().transform(pubkey) }),
+  /** A person with another wallet. */
+  z.strictObject({ kind: z.literal('external') }),
+]);
+
+const claimSchema = z.strictObject({
+  txid: z.string().transform(txid),
+  raw: hexText,
+  /** Liquid's tip when it was signed; records of earlier programs do not tell. */
+  height: z.int().transform(blockHeight).optional(),
+});
 const preimageHex = z.string().regex(/^[0-9a-f]{64}$/);
 
 const progressSchema = z.discriminatedUnion('step', [
   /** The quote is accepted; CreateSwap may or may not have been called. */
   z.strictObject({ step: z.literal('quoted') }),
   /** The seller has stored the swap. */
-  z.strictObject({ step: z.literal('created'), swapId: z.string().transform(swapId) }),
+  z.strictObject({ step: z.literal('created'), swapId: z.string().transform(swapId), seen: seenSchema.optional() }),
   /** Every check passed; nothing was sent. */
   z.strictObject({ step: z.literal('verified'), htlc: htlcSchema }),
-  /** The payment may have been sent. */
-  z.strictObject({ step: z.literal('paying'), htlc: htlcSchema }),
+  /** The payment may have been sent; records of the first program do not tell by which node. */
+  z.strictObject({ step: z.literal('paying'), htlc: htlcSchema, payer: payerSchema.optional() }),
   /** The preimage is known. */
   z.strictObject({ step: z.literal('paid'), htlc: htlcSchema, preimage: preimageHex }),
   /** A claim is signed and may have been broadcast; newest last. */
@@ -108,6 +128,8 @@ const recordSchema = z.strictObject({
     address: z.string(),
     scriptPubKey: hexText,
     blindingPubkey: z.string().transform(pubkey).nullable(),
+    /** Where L-BTC that is left goes if the address is not of the own wallet; records of earlier programs have none. */
+    changeScript: hexText.optional(),
   }),
   progress: progressSchema,
 });
@@ -118,8 +140,14 @@ export type PurchaseRecord = z.output<typeof recordSchema>;
 export type Progress = z.output<typeof progressSchema>;
 /** Name of a step. */
 export type Step = Progress['step'];
+/** A version of the claim as it is stored. */
+export type StoredClaim = z.output<typeof claimSchema>;
 /** A verified HTLC as it is stored. */
 export type StoredHtlc = z.output<typeof htlcSchema>;
+/** The seller's last word. */
+export type SellerWord = z.output<typeof seenSchema>;
+/** Who pays. */
+export type Payer = z.output<typeof payerSchema>;
 
 /** True when nothing more happens to the purchase. */
 export const isFinal = (step: Step): boolean => step === 'claimed' || step === 'unpaid' || step === 'lost';

@@ -4,10 +4,11 @@ import type { Swap } from '../gen/ln_liquid_swap/v1/swap.js';
 import { nowSecs, type ChainSide } from './buyer.js';
 import { BuyerError } from './buyerError.js';
 import { acceptedTip, acceptTip } from './dataDir.js';
-import type { Deal, Handover, LbtcWallet } from './deal.js';
+import type { Deal, Handover } from './deal.js';
 import { observeHtlc } from './observe.js';
 import { parseAnswer } from './quote.js';
 import { failedCodes, verifySwap, type VerificationReport } from './verify.js';
+import type { BuyerWallet } from './wallet.js';
 
 /** The verification failed for good; nothing was paid. */
 export class VerificationRefused extends BuyerError {
@@ -29,7 +30,7 @@ export class VerificationRefused extends BuyerError {
  *   but a failed check.
  */
 export async function verifyHandover(
-  side: ChainSide & { readonly dir: string; readonly wallet?: LbtcWallet | undefined },
+  side: ChainSide & { readonly dir: string; readonly wallet?: Pick<BuyerWallet, 'lbtcSat'> | undefined },
   deal: Deal,
   handover: Handover,
 ): Promise<VerificationReport> {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 
 import type { Transaction } from 'liquidjs-lib';
 
-import { LIQUID_NETWORKS } from '../core/network.js';
+import { LIQUID_NETWORKS, type LiquidNetworkName } from '../core/network.js';
 import { parseTransaction, txidOf } from '../core/tx.js';
 import {
   blockHeight,
@@ -23,8 +23,8 @@ import { startBlindingWorker, type BlindingWorker } from '../liquid/blinding.js'
 import type { LiquidChain } from '../liquid/chain.js';
 import { openWallet, type Coin, type LiquidWallet } from '../liquid/wallet.js';
 import type { Logger } from '../log.js';
-import type { ChainSide } from './buyer.js';
 import { readRecords } from './dataDir.js';
+import type { NamedChain } from './observe.js';
 import { openOutputCache } from './outputCache.js';
 
 /** What the buyer's wallet holds of one asset, smallest units. */
@@ -40,7 +40,7 @@ export type PayoutWallet = {
 };
 
 /** A purchase whose claim asks for coins, with the versions of the claim so far. */
-export type FeeCoinsFor = { readonly number: number; readonly earlier: readonly Uint8Array[] };
+type FeeCoinsFor = { readonly number: number; readonly earlier: readonly Uint8Array[] };
 
 export type BuyerWallet = {
   /** Confirmed L-BTC that no purchase's claim takes, satoshi. @throws SwapError `chain_unavailable`. */
@@ -63,6 +63,9 @@ export type BuyerWallet = {
   readonly close: () => void;
 };
 
+/** The servers that show the wallet. */
+type Side = { readonly network: LiquidNetworkName; readonly chains: readonly NamedChain[] };
+
 type Options = { readonly dir: string; readonly seed: Uint8Array; readonly log: Logger };
 
 /** Anyone can send dust to the wallet; no more coins than this are looked at, the largest. */
@@ -84,12 +87,12 @@ const inputsOf = (raw: Uint8Array): ReturnType<typeof outpoint>[] =>
   parseTransaction(raw).ins.map((input) => outpoint(displayHex(input.hash), input.index));
 
 class LazyWallet {
-  readonly #side: ChainSide;
+  readonly #side: Side;
   readonly #options: Options;
   #worker: BlindingWorker | undefined;
   #views: readonly View[] | undefined;
 
-  constructor(side: ChainSide, options: Options) {
+  constructor(side: Side, options: Options) {
     this.#side = side;
     this.#options = options;
   }
@@ -183,7 +186,7 @@ function balancesOf(coins: readonly Coin[]): WalletBalance[] {
 }
 
 /** The wallet of a data directory. `close` ends its thread, not the servers. */
-export function openBuyerWallet(side: ChainSide, options: Options): BuyerWallet {
+export function openBuyerWallet(side: Side, options: Options): BuyerWallet {
   const lazy = new LazyWallet(side, options);
   const change: BuyerWallet['change'] = async () => (await lazy.view()).wallet.changeKey();
   return {

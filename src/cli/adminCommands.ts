@@ -11,6 +11,7 @@ import { assetId, displayHex, hex } from '../core/units.js';
 import { SwapError } from '../errors.js';
 import type { AssetBalance } from '../gen/ln_liquid_swap/v1/admin.js';
 import { addAdminBuyerCommands } from './adminBuyerCommands.js';
+import { addAdminExamples } from './adminExamples.js';
 import { addAdminSwapCommands } from './adminSwapCommands.js';
 import { describeAmount, describeMsat, parseAmount } from './amount.js';
 import { findAsset, type KnownAsset } from './asset.js';
@@ -76,6 +77,7 @@ export function addAdminCommands(program: Command): void {
     .option('--min-amount <amount>', 'least amount of a swap, whole units')
     .option('--max-amount <amount>', 'greatest amount of a swap, whole units')
     .action(action(offerSetOptions, offerSet));
+  addAdminExamples(admin);
 }
 
 async function status(run: Run): Promise<ExitCode> {
@@ -139,7 +141,7 @@ async function address(run: Run): Promise<ExitCode> {
 
 async function assetNamed(run: Run, client: AdminClient, name: string): Promise<KnownAsset> {
   const { balances } = await client.getBalance({});
-  return findAsset(name, balances.map(nameOf), run.settings.worldAssets);
+  return findAsset(name, balances.map(nameOf), run.settings.knownAssets);
 }
 
 const internal = (asset: KnownAsset): Buffer => Buffer.from(asset.assetId, 'hex').reverse();

@@ -37,3 +37,6 @@ export const describeAmount = (units: bigint, precision: number, ticker: string)
 /** Satoshi with the exact millisatoshi beside them. */
 export const describeMsat = (msat: bigint): string =>
   `${formatAmount(msat, 3).replace(/\.000$/, '')} sat (${msat} msat)`;
+
+/** A number with its noun. */
+export const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`;

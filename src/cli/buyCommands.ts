@@ -1,109 +1,131 @@
 /** Commands that buy: quote, create, pay, claim, buy. */
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { z } from 'zod';
 
-import type { Buyer, ChainSide } from '../buyer/buyer.js';
+import type { Buyer } from '../buyer/buyer.js';
 import { BuyerError } from '../buyer/buyerError.js';
-import { claimFromKit } from '../buyer/claimFromKit.js';
-import { readClaimKit } from '../buyer/claimKit.js';
 import { readPayoutWallet } from '../buyer/connect.js';
-import { findRecord } from '../buyer/dataDir.js';
+import { findRecord, readableRecords } from '../buyer/dataDir.js';
 import { startPurchase, type Wishes } from '../buyer/purchase.js';
-import { listOffers, requestQuote } from '../buyer/quote.js';
-import { readQuote, storeQuote, type StoredQuote } from '../buyer/quoteFile.js';
-import type { PurchaseRecord, Step } from '../buyer/record.js';
-import type { SellerClient } from '../buyer/rpcClient.js';
-import { withTimeout } from '../buyer/wait.js';
+import { readQuote, storeQuote } from '../buyer/quoteFile.js';
+import { isFinal, type PurchaseRecord, type Step } from '../buyer/record.js';
 import { encodeAddress } from '../core/network.js';
-import { assetAmount, msat, sat } from '../core/units.js';
+import { decodePayout } from '../core/payout.js';
 import { SwapError } from '../errors.js';
-import { parseAmount } from './amount.js';
-import { findAsset } from './asset.js';
-import { drive, resume, teller } from './drive.js';
+import { claimKit } from './claimKit.js';
+import { drive, resume } from './drive.js';
+import { dryRun } from './dryRun.js';
 import { EXIT, type ExitCode } from './exit.js';
-import { confsOption, satOption, timeoutOption } from './options.js';
-import { action, withBuyer, withChains, withSeller, type Run } from './run.js';
+import { openExternalPayer } from './externalPayer.js';
+import { examples } from './help.js';
+import { timeoutOption } from './options.js';
+import { limitsOf, order, wishOptions, type WishOptions } from './order.js';
+import { action, withBuyer, withSeller, type Run } from './run.js';
 import { loggerOf } from './settings.js';
 import { describeQuote } from './views.js';
 
 const orderOptions = z.object({ asset: z.string(), amount: z.string() });
 const driveOptions = z.object({ timeout: timeoutOption });
-const wishOptions = z.object({
-  confs: confsOption.optional(),
-  maxPriceSat: satOption.optional(),
-  maxFeeSat: satOption.optional(),
-  payout: z.string().optional(),
+const payOptions = driveOptions.extend({
+  pay: z.enum(['node', 'external'], 'expected node (your Lightning node) or external (any wallet)').optional(),
 });
 const createOptions = driveOptions.extend(wishOptions.shape);
-const buyOptions = createOptions.extend({
+const claimOptions = driveOptions.extend({
+  kit: z.string().optional(),
+  preimageStdin: z.boolean().default(false),
+});
+const buyOptions = createOptions.extend(payOptions.shape).extend({
   asset: z.string().optional(),
   amount: z.string().optional(),
   resume: z.union([z.literal(true), z.string()]).optional(),
+  dryRun: z.boolean().default(false),
 });
 
 /** Adds the commands to the program. */
 export function addBuyCommands(program: Command): void {
-  const timeout = (command: Command): Command =>
-    command.option('--timeout <secs>', 'stop after this many seconds; the purchase can be resumed (default: 900)');
-  const wishes = (command: Command): Command =>
-    timeout(command)
-      .option('--confs <blocks>', "depth of the seller's funding before paying (default: the least the seller allows)")
-      .option('--max-price-sat <sat>', 'refuse a higher price')
-      .option('--max-fee-sat <sat>', 'most that Lightning routing may cost (default: 1 % and 10 sat)')
-      .option('--payout <address>', "where the asset goes (default: this buyer's own wallet)");
-  program
-    .command('quote')
-    .description('ask for a price and keep the quote')
-    .requiredOption('--asset <name>', 'ticker or 64-digit asset id')
-    .requiredOption('--amount <amount>', 'in whole units, e.g. 12.5')
-    .action(action(orderOptions, quote));
-  wishes(
-    program.command('create').description('start a swap from a quote; pays nothing').argument('<quote-id>'),
-  ).action(action(createOptions, create));
-  timeout(program.command('pay').description('verify and pay a created swap').argument('<swap>')).action(
-    action(driveOptions, pay),
-  );
-  timeout(
-    program
-      .command('claim')
-      .description('claim a paid swap, or any HTLC from its claim kit')
-      .argument('[swap]')
-      .option('--kit <file>', 'claim-kit.json; needs no data directory'),
-  ).action(action(driveOptions.extend({ kit: z.string().optional() }), claim));
-  wishes(
+  examples(
     program
       .command('buy')
       .description('quote, create, verify, pay and claim in one go')
       .option('--asset <name>', 'ticker or 64-digit asset id')
       .option('--amount <amount>', 'in whole units, e.g. 12.5')
-      .option('--resume [swap]', 'continue one purchase, or all that are open'),
+      .option('--dry-run', 'show what would be done, and check all that can be checked now; stores and starts nothing')
+      .option('--resume [swap]', 'continue one purchase, or all that are open')
+      .addOption(payer())
+      .addOption(timeout()),
+    'buy --asset USDT --amount 25',
+    'buy --asset USDT --amount 25 --dry-run',
+    'buy --asset USDT --amount 25 --pay external --payout ADDRESS',
+    'buy --resume',
   ).action(action(buyOptions, buy));
+  examples(
+    program
+      .command('quote')
+      .description('ask for a price and keep the quote')
+      .requiredOption('--asset <name>', 'ticker or 64-digit asset id')
+      .requiredOption('--amount <amount>', 'in whole units, e.g. 12.5'),
+    'quote --asset USDT --amount 12.5',
+  ).action(action(orderOptions, quote));
+  examples(
+    program
+      .command('create')
+      .description('start a swap from a quote; pays nothing')
+      .argument('<quote-id>', '32 hex digits, as "quote" showed them')
+      .addOption(timeout()),
+    'create QUOTE_ID --max-price-sat 30000 --confs 2',
+  ).action(action(createOptions, create));
+  examples(
+    program
+      .command('pay')
+      .description('verify and pay a created swap')
+      .argument('<swap>', 'number, swap id or request id')
+      .addOption(payer())
+      .addOption(timeout()),
+    'pay 0',
+    'pay 0 --pay external',
+  ).action(action(payOptions, pay));
+  examples(
+    program
+      .command('claim')
+      .description('claim a paid swap, or any HTLC from its claim kit')
+      .argument('[swap]', 'number, swap id or request id')
+      .option('--kit <file>', 'claim-kit.json; needs no data directory and no seller')
+      .option('--preimage-stdin', 'with --kit: read the preimage from stdin (64 hex digits)')
+      .addOption(timeout()),
+    'claim 0',
+    'claim --kit claim-kit.json --electrum ssl://electrum.example:50002',
+    'claim --kit claim-kit.json --preimage-stdin < preimage.txt',
+  ).action(action(claimOptions, claim));
+  for (const command of program.commands.filter((each) => ['buy', 'create'].includes(each.name()))) addWishes(command);
 }
 
-async function order(run: Run, client: SellerClient, wanted: { asset: string; amount: string }): Promise<StoredQuote> {
-  const { offers } = await listOffers(client);
-  const asset = findAsset(wanted.asset, offers, run.settings.worldAssets);
-  const amount = assetAmount(parseAmount('--amount', wanted.amount, asset.precision));
-  const answer = await requestQuote(client, { assetId: asset.assetId, assetAmount: amount });
-  return { ticker: asset.ticker, precision: asset.precision, quote: answer };
+const timeout = (): Option =>
+  new Option('--timeout <secs>', 'stop after this many seconds; the purchase can be resumed (default: 900)');
+const payer = (): Option =>
+  new Option('--pay <who>', 'node: your own Lightning node; external: any wallet, you type its preimage');
+
+function addWishes(command: Command): void {
+  command
+    .option('--confs <blocks>', "depth of the seller's funding before paying (default: the least the seller allows)")
+    .option('--max-price-sat <sat>', 'refuse a higher price')
+    .option('--max-fee-sat <sat>', 'most that Lightning routing may cost (default: 1 % and 10 sat)')
+    .option('--payout <address>', "where the asset goes, confidential or not (default: this buyer's own wallet)");
 }
 
 async function quote(run: Run, options: z.output<typeof orderOptions>): Promise<ExitCode> {
   return await withSeller(run, async (client) => {
-    const stored = await order(run, client, options);
+    const { ticker, precision, quote: answer } = await order(run, client, options);
+    const stored = { ticker, precision, quote: answer };
     storeQuote(run.settings.dataDir, stored);
     run.out.result(stored, () => describeQuote(stored.quote, stored.ticker, stored.precision));
+    run.out.progress(`next: swap create ${stored.quote.quoteId}`);
     return EXIT.done;
   });
 }
 
-async function wishesOf(run: Run, buyer: Buyer, options: z.output<typeof wishOptions>): Promise<Wishes> {
-  return {
-    minFundingConfs: options.confs,
-    maxPriceMsat: options.maxPriceSat === undefined ? undefined : msat(options.maxPriceSat * 1000n),
-    maxFeeSat: options.maxFeeSat === undefined ? undefined : sat(options.maxFeeSat),
-    payoutAddress: options.payout ?? (await ownAddress(run, buyer)),
-  };
+async function wishesOf(run: Run, buyer: Buyer, options: WishOptions): Promise<Wishes> {
+  if (options.payout !== undefined) decodePayout(options.payout, buyer.network);
+  return { ...limitsOf(options), payoutAddress: options.payout ?? (await ownAddress(run, buyer)) };
 }
 
 /** Plain, not confidential: the HTLC has shown asset and amount, and a blinded claim costs several times the fee. */
@@ -127,51 +149,78 @@ function expectStep(record: PurchaseRecord, allowed: readonly Step[], advice: st
   throw new BuyerError('wrong_step', `expected purchase #${record.number} at ${expected}, found ${step}; ${advice}`);
 }
 
-async function pay(run: Run, options: z.output<typeof driveOptions>, args: readonly string[]): Promise<ExitCode> {
-  const record = findRecord(run.settings.dataDir, args[0] ?? '');
-  expectStep(record, ['created', 'verified', 'paying', 'paid'], 'see: swap history');
-  return await withBuyer(
-    run,
-    async (buyer) => await drive(run, buyer, record, { until: 'paid', timeoutSecs: options.timeout }),
-  );
+/** Runs with a person who pays, if that was asked for or if he may have paid already. */
+async function withPayer(
+  run: Run,
+  who: 'node' | 'external' | undefined,
+  records: readonly PurchaseRecord[],
+  body: (buyer: Buyer) => Promise<ExitCode>,
+): Promise<ExitCode> {
+  const mayHavePaid = records.some(({ progress }) => progress.step === 'paying' && progress.payer?.kind === 'external');
+  if (who !== 'external' && (who === 'node' || !mayHavePaid)) return await withBuyer(run, body);
+  const { payer: person, close } = openExternalPayer(run.out);
+  try {
+    return await withBuyer(run, body, person);
+  } finally {
+    close();
+  }
 }
 
-async function claim(
-  run: Run,
-  options: z.output<typeof driveOptions> & { kit?: string | undefined },
-  args: readonly string[],
-): Promise<ExitCode> {
+async function pay(run: Run, options: z.output<typeof payOptions>, args: readonly string[]): Promise<ExitCode> {
+  const record = findRecord(run.settings.dataDir, args[0] ?? '');
+  expectStep(record, ['created', 'verified', 'paying', 'paid'], 'see: swap history');
+  const body = async (buyer: Buyer): Promise<ExitCode> =>
+    await drive(run, buyer, record, { until: 'paid', timeoutSecs: options.timeout });
+  return await withPayer(run, options.pay, [record], body);
+}
+
+async function claim(run: Run, options: z.output<typeof claimOptions>, args: readonly string[]): Promise<ExitCode> {
   const [name] = args;
   if ((name === undefined) === (options.kit === undefined)) {
     throw new SwapError('invalid_argument', 'expected a swap or --kit FILE, found neither or both');
   }
-  if (name === undefined) return await claimKit(run, options.kit ?? '', options.timeout);
+  if (name === undefined) return await claimKit(run, options.kit ?? '', options);
+  if (options.preimageStdin) {
+    throw new SwapError('invalid_argument', '--preimage-stdin: expected --kit FILE beside it, found none');
+  }
   const record = findRecord(run.settings.dataDir, name);
   expectStep(record, ['paid', 'claiming', 'claimed'], 'a swap is claimed after it is paid: swap pay');
   return await withBuyer(run, async (buyer) => await drive(run, buyer, record, { timeoutSecs: options.timeout }));
 }
 
-/** Works with nothing but the kit and Electrum servers: the kit's own if none are given. */
-async function claimKit(run: Run, path: string, timeoutSecs: number): Promise<ExitCode> {
-  const signal = withTimeout(run.signal, timeoutSecs * 1000);
-  const body = async (side: ChainSide): Promise<ExitCode> => {
-    const end = await claimFromKit(side, path, { signal, onEvent: teller(run) });
-    run.out.result(end, () => (end.kind === 'pending' ? 'claim: pending' : `${end.kind}: ${end.txid}`));
-    if (end.kind === 'pending') return EXIT.unknown;
-    return end.kind === 'claimed' ? EXIT.done : EXIT.failed;
-  };
-  return await withChains(run, body, readClaimKit(path).electrum);
+/**
+ * The purchase whose payer may be a person. Of several at once nobody could tell whose preimage is typed, and those that
+ * a node pays must not become another wallet's: they are resumed one by one.
+ */
+function resumedByPerson(run: Run, which: true | string, who: 'node' | 'external' | undefined): PurchaseRecord[] {
+  const { dataDir } = run.settings;
+  if (which !== true) return [findRecord(dataDir, which)];
+  const open = readableRecords(dataDir).records.filter(({ progress }) => !isFinal(progress.step));
+  if (who === 'external' && open.length > 1) {
+    const numbers = open.map(({ number }) => number).join(', ');
+    throw new SwapError(
+      'invalid_argument',
+      `--pay external: expected --resume NUMBER, found ${open.length} open: ${numbers}`,
+    );
+  }
+  return [];
 }
 
 async function buy(run: Run, options: z.output<typeof buyOptions>): Promise<ExitCode> {
   const { asset, amount, resume: which } = options;
   if (which !== undefined) {
-    return await withBuyer(run, async (buyer) => await resume(run, buyer, which, options.timeout));
+    return await withPayer(
+      run,
+      options.pay,
+      resumedByPerson(run, which, options.pay),
+      async (buyer) => await resume(run, buyer, which, options.timeout),
+    );
   }
   if (asset === undefined || amount === undefined) {
     throw new SwapError('invalid_argument', 'expected --asset NAME and --amount AMOUNT, or --resume; found less');
   }
-  return await withBuyer(run, async (buyer) => {
+  if (options.dryRun) return await dryRun(run, { ...options, asset, amount });
+  return await withPayer(run, options.pay, [], async (buyer) => {
     const wishes = await wishesOf(run, buyer, options);
     const stored = await order(run, buyer.seller, { asset, amount });
     run.out.progress(describeQuote(stored.quote, stored.ticker, stored.precision));

@@ -1,23 +1,21 @@
-/** Commands that look and change nothing: init, offers, show, watch, verify, history, balance. */
+/** Commands that look at the seller and at swaps, and change nothing: offers, show, watch, verify. */
 import type { Command } from 'commander';
 import { z } from 'zod';
 
+import { nowSecs } from '../buyer/buyer.js';
 import { BuyerError } from '../buyer/buyerError.js';
-import { readPayoutWallet } from '../buyer/connect.js';
-import { findRecord, initDataDir, readRecords, readSeed } from '../buyer/dataDir.js';
+import { findRecord, readableRecords } from '../buyer/dataDir.js';
+import { outlook } from '../buyer/outlook.js';
 import { listOffers } from '../buyer/quote.js';
 import { handoverOf, verifyHandover } from '../buyer/verifyHandover.js';
-import { encodeAddress, LIQUID_NETWORKS } from '../core/network.js';
-import { swapId, type AssetId, type SwapId } from '../core/units.js';
+import { swapId, type SwapId } from '../core/units.js';
 import { SwapStatus, type Swap } from '../gen/ln_liquid_swap/v1/swap.js';
-import { describeAmount } from './amount.js';
 import { EXIT, type ExitCode } from './exit.js';
+import { examples } from './help.js';
 import { noOptions, timeoutOption } from './options.js';
 import { fields } from './output.js';
-import { action, initWorldBuyer, withChains, withSeller, type Run } from './run.js';
-import { loggerOf } from './settings.js';
+import { action, withChains, withSeller, type Run } from './run.js';
 import {
-  describeHistory,
   describeOffers,
   describePurchase,
   describeReport,
@@ -30,40 +28,34 @@ import {
 
 /** Adds the commands to the program. */
 export function addLookCommands(program: Command): void {
-  program.command('init').description("make this buyer's mnemonic and show it once").action(action(noOptions, init));
-  program.command('offers').description('what the seller sells').action(action(noOptions, offers));
-  program
-    .command('show')
-    .description("a swap: the seller's word, and our own record of it")
-    .argument('<swap>', 'number, swap id or request id; a beginning is enough')
-    .action(action(noOptions, show));
-  program
-    .command('watch')
-    .description('print every change of a swap until it is final')
-    .argument('<swap>', 'number, swap id or request id')
-    .option('--timeout <secs>', 'stop after this many seconds (default: 900)')
-    .action(action(z.object({ timeout: timeoutOption }), watch));
-  program
-    .command('verify')
-    .description('check a funded swap on our own servers; pays nothing')
-    .argument('<swap>', 'number, swap id or request id')
-    .action(action(noOptions, verify));
-  program.command('history').description('all purchases of this buyer').action(action(noOptions, history));
-  program.command('balance').description("what this buyer's own wallet holds").action(action(noOptions, balance));
-}
-
-async function init({ settings, out }: Run): Promise<ExitCode> {
-  const mnemonic = initDataDir(settings.dataDir);
-  out.result({ dataDir: settings.dataDir, mnemonic }, () =>
-    [
-      `Made a new mnemonic in ${settings.dataDir}. Write it down; it is not shown again:`,
-      '',
-      `  ${mnemonic}`,
-      '',
-      'Whoever knows these words owns what this buyer claims. Claim kits in the same folder hold keys too.',
-    ].join('\n'),
-  );
-  return await Promise.resolve(EXIT.done);
+  examples(
+    program.command('offers').description('what the seller sells'),
+    'offers --seller shop.example:9835 --seller-tls-cert shop.pem',
+    'offers --json',
+  ).action(action(noOptions, offers));
+  examples(
+    program
+      .command('show')
+      .description("a swap: the seller's word, and our own record of it")
+      .argument('<swap>', 'number, swap id or request id; a beginning is enough'),
+    'show 0',
+  ).action(action(noOptions, show));
+  examples(
+    program
+      .command('watch')
+      .description('print every change of a swap until it is final')
+      .argument('<swap>', 'number, swap id or request id')
+      .option('--timeout <secs>', 'stop after this many seconds (default: 900)'),
+    'watch 0 --timeout 3600',
+  ).action(action(z.object({ timeout: timeoutOption }), watch));
+  examples(
+    program
+      .command('verify')
+      .description('check a funded swap on our own servers, and say what comes next; pays nothing')
+      .argument('<swap>', 'number, swap id or request id'),
+    'verify 0',
+    'verify 0 --json',
+  ).action(action(noOptions, verify));
 }
 
 async function offers(run: Run): Promise<ExitCode> {
@@ -71,14 +63,16 @@ async function offers(run: Run): Promise<ExitCode> {
     const answer = await listOffers(client);
     run.out.result(answer, () =>
       [
-        describeOffers(answer.offers),
+        describeOffers(answer.offers, run.settings.knownAssets),
         '',
         fields([
           ['seller node', answer.sellerNodeId],
           ['genesis', answer.genesis],
           ['state', answer.isPaused ? 'paused: no new swaps' : 'open'],
         ]),
-        "Tickers are the seller's own words: compare the asset id.",
+        run.settings.knownAssets.length === 0
+          ? "Tickers are the seller's own words: compare the asset id, or keep a list of your own (--assets)."
+          : '"known" is what your own list of assets says; of everything else compare the asset id.',
       ].join('\n'),
     );
     return EXIT.done;
@@ -96,7 +90,7 @@ function swapIdNamed(run: Run, name: string): SwapId {
 
 async function show(run: Run, _options: object, args: readonly string[]): Promise<ExitCode> {
   const id = swapIdNamed(run, args[0] ?? '');
-  const record = readRecords(run.settings.dataDir).find((each) => swapIdOf(each) === id);
+  const record = readableRecords(run.settings.dataDir).records.find((each) => swapIdOf(each) === id);
   return await withSeller(run, async (client) => {
     const { swap } = await client.getSwap({ swapId: Buffer.from(id, 'hex') });
     if (swap === undefined) throw new BuyerError('seller_answer_invalid', 'expected a swap, found an empty answer');
@@ -118,7 +112,8 @@ function exitOfStatus(status: Swap['status']): ExitCode | undefined {
 async function watch(run: Run, options: { timeout: number }, args: readonly string[]): Promise<ExitCode> {
   const id = swapIdNamed(run, args[0] ?? '');
   return await withSeller(run, async (client) => {
-    const call = { deadline: options.timeout * 1000, signal: run.signal };
+    const signal = run.interruptible(() => 'Watching changes nothing: it is safe to leave.');
+    const call = { deadline: options.timeout * 1000, signal };
     for await (const { swap } of client.watchSwap({ swapId: Buffer.from(id, 'hex') }, call)) {
       if (swap === undefined) continue;
       run.out.result(swap, () => describeSwapLine(swap));
@@ -145,38 +140,7 @@ async function verify(run: Run, _options: object, args: readonly string[]): Prom
     run,
     async (side) => await verifyHandover({ ...side, dir: dataDir }, record.deal, handover),
   );
-  run.out.result({ swapId: id, ...reportView(report) }, () => describeReport(report));
+  const next = outlook(report, nowSecs(), progress.step);
+  run.out.result({ swapId: id, ...reportView(report, next) }, () => describeReport(report, next));
   return report.facts === undefined ? EXIT.refused : EXIT.done;
 }
-
-async function history({ settings, out }: Run): Promise<ExitCode> {
-  const records = readRecords(settings.dataDir);
-  out.result({ purchases: records.map(purchaseView) }, () => describeHistory(records));
-  return await Promise.resolve(EXIT.done);
-}
-
-async function balance(run: Run): Promise<ExitCode> {
-  initWorldBuyer(run);
-  const { settings, out } = run;
-  const seed = readSeed(settings.dataDir);
-  return await withChains(run, async (side) => {
-    const wallet = await readPayoutWallet(side, settings.dataDir, seed, loggerOf(settings));
-    const known = [...settings.worldAssets, ...purchasedAssets(settings.dataDir)];
-    const policy = { assetId: LIQUID_NETWORKS[side.network].policyAsset, ticker: 'L-BTC', precision: 8 };
-    const named = (id: AssetId) =>
-      [policy, ...known].find((asset) => asset.assetId === id) ?? { assetId: id, ticker: '', precision: 0 };
-    const balances = wallet.balances.map((each) => ({ ...each, ...named(each.assetId) }));
-    const address = encodeAddress({ scriptPubKey: wallet.scriptPubKey }, side.network);
-    out.result({ balances, address, confidentialAddress: wallet.address }, () => {
-      const rows = balances.map(({ ticker, assetId, confirmed, unconfirmed, precision }): [string, string] => {
-        const pending = unconfirmed === 0n ? '' : `, unconfirmed ${describeAmount(unconfirmed, precision, ticker)}`;
-        return [assetId, describeAmount(confirmed, precision, ticker) + pending];
-      });
-      return fields([...(rows.length === 0 ? [['empty', '0'] as const] : rows), ['next address', address]]);
-    });
-    return EXIT.done;
-  });
-}
-
-const purchasedAssets = (dir: string): { assetId: AssetId; ticker: string; precision: number }[] =>
-  readRecords(dir).map(({ deal, ticker, precision }) => ({ assetId: deal.assetId, ticker, precision }));

@@ -5,6 +5,7 @@ import type { z } from 'zod';
 import { connectBuyer, connectChains, type Opened } from '../buyer/connect.js';
 import type { Buyer, ChainSide } from '../buyer/buyer.js';
 import { initDataDir, isInitialized } from '../buyer/dataDir.js';
+import type { ExternalPayer } from '../buyer/externalPay.js';
 import { openAdmin, openSeller, type AdminClient, type SellerClient } from '../buyer/rpcClient.js';
 import { SwapError } from '../errors.js';
 import type { ExitCode } from './exit.js';
@@ -24,14 +25,18 @@ import {
 export type Run = {
   readonly settings: Settings;
   readonly out: Output;
-  /** Aborted by Ctrl-C or SIGTERM. */
-  readonly signal: AbortSignal;
+  /**
+   * From here on Ctrl-C (or SIGTERM) says what `tell` says and aborts the signal, so that the run stops at the next safe
+   * moment; a second one ends the program at once. Before that the first one does.
+   */
+  readonly interruptible: (tell: () => string) => AbortSignal;
 };
 
-/** Ctrl-C stops a run at the next safe moment; a second one kills as usual. */
-function interruption(): AbortSignal {
+function interruptible(out: Output, tell: () => string): AbortSignal {
   const controller = new AbortController();
   const stop = (): void => {
+    out.status('');
+    out.progress(`\nstopping. ${tell()} Ctrl-C again stops at once.`.replace(/^\n/, out.isLive ? '\n' : ''));
     controller.abort();
   };
   process.once('SIGINT', stop).once('SIGTERM', stop);
@@ -47,7 +52,12 @@ export function action<S extends z.ZodType>(
     const command = parameters.at(-1);
     if (!(command instanceof Command)) throw new Error('commander calls actions with their command last');
     const flags = globalFlags.parse(command.optsWithGlobals());
-    const run = { settings: loadSettings(flags, process.env), out: openOutput(flags.json), signal: interruption() };
+    const out = openOutput(flags.json);
+    const run: Run = {
+      settings: loadSettings(flags, process.env),
+      out,
+      interruptible: (tell) => interruptible(out, tell),
+    };
     process.exitCode = await body(run, parseOptions(schema, command.opts()), command.args);
   };
 }
@@ -79,9 +89,9 @@ export function initWorldBuyer({ settings, out }: Run): void {
 }
 
 /** Connects everything a purchase needs, for the time of the body. */
-export async function withBuyer<R>(run: Run, body: (buyer: Buyer) => Promise<R>): Promise<R> {
+export async function withBuyer<R>(run: Run, body: (buyer: Buyer) => Promise<R>, external?: ExternalPayer): Promise<R> {
   initWorldBuyer(run);
-  return await using(await connectBuyer(buyerEndpoints(run.settings)), body);
+  return await using(await connectBuyer(buyerEndpoints(run.settings, external)), body);
 }
 
 /**

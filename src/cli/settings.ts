@@ -6,12 +6,14 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 
 import type { BuyerEndpoints } from '../buyer/connect.js';
+import type { ExternalPayer } from '../buyer/externalPay.js';
 import type { RpcEndpoint } from '../buyer/rpcClient.js';
 import { loadConfig, readSecretFile, type ConfigTree } from '../config.js';
 import { assetId, pubkey } from '../core/units.js';
 import { errorChain, SwapError } from '../errors.js';
 import { createLogger } from '../log.js';
 import type { KnownAsset } from './asset.js';
+import { readRegistry } from './registry.js';
 
 const endpoint = {
   address: z.string().min(1, 'host:port').optional(),
@@ -45,6 +47,7 @@ export const swapSchema = z.strictObject({
     })
     .prefault({}),
   wallet: z.strictObject({ data_dir: z.string().min(1).optional() }).prefault({}),
+  assets: z.strictObject({ file: z.string().min(1).optional() }).prefault({}),
 });
 
 /** Options that every command takes. */
@@ -66,6 +69,7 @@ export const globalFlags = z.object({
   adminTlsCert: z.string().optional(),
   network: z.string().optional(),
   dataDir: z.string().optional(),
+  assets: z.string().optional(),
   json: z.boolean().default(false),
   debug: z.boolean().default(false),
 });
@@ -96,8 +100,8 @@ export type Settings = {
   readonly config: z.output<typeof swapSchema>;
   readonly dataDir: string;
   readonly isDebug: boolean;
-  /** Assets with verified ids, out of a world file. */
-  readonly worldAssets: readonly KnownAsset[];
+  /** Assets whose id does not come from the seller: the user's own list, then those of a world file. */
+  readonly knownAssets: readonly KnownAsset[];
   /** A world is a toy: its buyer gets a mnemonic by itself. */
   readonly isWorld: boolean;
 };
@@ -153,6 +157,7 @@ const flagTree = (flags: GlobalFlags): ConfigTree => ({
   admin: { address: flags.admin, token_file: flags.adminTokenFile, tls_cert_file: flags.adminTlsCert },
   network: { name: flags.network },
   wallet: { data_dir: flags.dataDir },
+  assets: { file: flags.assets },
 });
 
 /** Two levels are all there are; what a flag leaves open the world fills in. */
@@ -175,11 +180,14 @@ export function loadSettings(flags: GlobalFlags, env: NodeJS.ProcessEnv): Settin
     dataDir: config.wallet.data_dir ?? fallback,
     isDebug: flags.debug,
     isWorld: world !== undefined,
-    worldAssets: Object.entries(world?.assets ?? {}).map(([ticker, { id, precision }]) => ({
-      ticker,
-      assetId: id,
-      precision,
-    })),
+    knownAssets: [
+      ...(config.assets.file === undefined ? [] : readRegistry(config.assets.file)),
+      ...Object.entries(world?.assets ?? {}).map(([ticker, { id, precision }]) => ({
+        ticker,
+        assetId: id,
+        precision,
+      })),
+    ],
   };
 }
 
@@ -227,8 +235,8 @@ export function electrumEndpoints({ config }: Settings, fallback: readonly strin
   return { servers, caFile, isSingleServerTrusted, network: config.network.name };
 }
 
-/** Everything a purchase connects to. @throws SwapError `bad_config`. */
-export function buyerEndpoints(settings: Settings): BuyerEndpoints {
+/** Everything a purchase connects to; a person with another wallet pays if one is given. @throws SwapError `bad_config`. */
+export function buyerEndpoints(settings: Settings, external?: ExternalPayer): BuyerEndpoints {
   const { config, dataDir } = settings;
   const { address, token_file: tokenFile, tls_cert_file: tlsCertFile } = config.lightning;
   const { node_id: nodeId } = config.seller;
@@ -237,6 +245,7 @@ export function buyerEndpoints(settings: Settings): BuyerEndpoints {
     seller: { ...sellerEndpoint(settings), nodeId: nodeId === undefined ? undefined : pubkey(nodeId) },
     electrum: electrumEndpoints(settings),
     lightning: address === undefined ? undefined : { address, tokenFile, tlsCertFile },
+    external,
     log: loggerOf(settings),
   };
 }

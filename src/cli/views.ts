@@ -1,6 +1,6 @@
 /** How records, swaps, checks and events look: for scripts, and for people. */
-import type { CheckCode } from '../buyer/check.js';
-import type { PurchaseEvent } from '../buyer/drive.js';
+import type { Check } from '../buyer/check.js';
+import type { Outlook } from '../buyer/outlook.js';
 import { printable } from '../buyer/printable.js';
 import type { SellerOffer, SellerQuote } from '../buyer/quote.js';
 import type { PurchaseRecord } from '../buyer/record.js';
@@ -8,11 +8,12 @@ import type { VerificationReport } from '../buyer/verify.js';
 import { displayHex, hex } from '../core/units.js';
 import { NextAction, PaymentStatus, SwapStatus, type Swap } from '../gen/ln_liquid_swap/v1/swap.js';
 import { describeAmount, describeMsat } from './amount.js';
+import { contradiction, type KnownAsset } from './asset.js';
 import { enumName } from './json.js';
 import { colour, fields, table } from './output.js';
 
 /** Time of day, local. */
-const clock = (unixSecs: number): string => new Date(unixSecs * 1000).toLocaleTimeString('en-GB');
+export const clock = (unixSecs: number): string => new Date(unixSecs * 1000).toLocaleTimeString('en-GB');
 
 /** A purchase without its secrets. */
 export function purchaseView(record: PurchaseRecord): object {
@@ -71,24 +72,8 @@ export function describePurchase(record: PurchaseRecord): string {
   ]);
 }
 
-/** All purchases, one a line. */
-export function describeHistory(records: readonly PurchaseRecord[]): string {
-  if (records.length === 0) return 'no purchases yet';
-  return table([
-    ['#', 'STEP', 'TIME', 'AMOUNT', 'PRICE', 'SWAP'],
-    ...records.map((record) => [
-      String(record.number),
-      record.progress.step,
-      new Date(record.createdAt * 1000).toISOString().slice(0, 19),
-      amountOf(record),
-      describeMsat(record.deal.priceMsat),
-      swapIdOf(record) ?? '-',
-    ]),
-  ]);
-}
-
 /** Offers for people; the price of one whole unit is rounded up to a satoshi. */
-export function describeOffers(offers: readonly SellerOffer[]): string {
+export function describeOffers(offers: readonly SellerOffer[], known: readonly KnownAsset[] = []): string {
   const rows = offers.map((offer) => {
     const { ticker, precision } = offer;
     const whole = offer.priceMsatNumerator * 10n ** BigInt(precision) * BigInt(1_000_000 + offer.spreadPpm);
@@ -96,8 +81,9 @@ export function describeOffers(offers: readonly SellerOffer[]): string {
     const price = unit === 0n ? 'unknown' : String((whole + unit - 1n) / unit);
     const amount = (units: bigint): string => describeAmount(units, precision, ticker);
     return [
-      ticker,
+      printable(ticker),
       offer.assetId,
+      ...(known.length === 0 ? [] : [judgeName(offer, known)]),
       `${price} sat`,
       amount(offer.minAssetAmount),
       amount(offer.maxAssetAmount),
@@ -106,7 +92,14 @@ export function describeOffers(offers: readonly SellerOffer[]): string {
     ];
   });
   if (rows.length === 0) return 'nothing for sale';
-  return table([['TICKER', 'ASSET ID', 'ONE COSTS', 'LEAST', 'MOST', 'AVAILABLE', 'TIMELOCKS'], ...rows]);
+  const listed = known.length === 0 ? [] : ['OWN LIST'];
+  return table([['TICKER', 'ASSET ID', ...listed, 'ONE COSTS', 'LEAST', 'MOST', 'AVAILABLE', 'TIMELOCKS'], ...rows]);
+}
+
+/** What the user's own list says to the names that the seller gives an asset. */
+function judgeName(offer: SellerOffer, known: readonly KnownAsset[]): string {
+  if (contradiction(offer, known) !== undefined) return 'CONTRADICTS';
+  return known.some(({ assetId }) => assetId === offer.assetId) ? 'known' : 'unknown';
 }
 
 /** A quote for people. */
@@ -156,57 +149,37 @@ export function describeSwapLine(swap: Swap): string {
   return `${enumName(SwapStatus, swap.status)}, payment ${enumName(PaymentStatus, swap.paymentStatus)}${depth}, next ${next}${reason}`;
 }
 
-/** A verification without the big parts. */
-export function reportView(report: VerificationReport): object {
-  return {
-    ok: report.facts !== undefined,
-    checks: report.checks,
-    maxTotalCltvDelta: report.facts?.maxTotalCltvDelta,
-  };
+/** A verification without the big parts, and what comes next. */
+export function reportView(report: VerificationReport, next?: Outlook): object {
+  const { checks, facts } = report;
+  return { ok: facts !== undefined, checks, maxTotalCltvDelta: facts?.maxTotalCltvDelta, outlook: next };
 }
 
-/** Every check with its result; a failed one shows what was expected and found. */
-export function describeReport(report: VerificationReport): string {
-  const codeWidth = Math.max(...report.checks.map(({ code }) => code.length));
-  const lines = report.checks.flatMap((item) => {
-    const code: CheckCode = item.code;
+/** Every check with its result; a failed one shows what was expected and found. `verdict` is said at the end. */
+export function describeChecks(checks: readonly AnyCheck[], verdict: string): string {
+  const codeWidth = Math.max(...checks.map(({ code }) => code.length));
+  const lines = checks.flatMap((item) => {
     const mark = item.ok ? colour('green', 'ok  ') : colour('red', 'FAIL');
-    const line = `${mark} ${code.padEnd(codeWidth)}  ${item.sentence}`;
+    const line = `${mark} ${item.code.padEnd(codeWidth)}  ${item.sentence}`;
     if (item.ok) return [line];
-    return [line, `       expected ${item.expected}`, `       found    ${printable(item.found)}`];
+    return [line, `       expected ${printable(item.expected)}`, `       found    ${printable(item.found)}`];
   });
-  const failed = report.checks.filter((item) => !item.ok).length;
-  const { facts } = report;
-  const verdict =
-    facts === undefined
-      ? colour('red', `${failed} of ${report.checks.length} checks failed: do not pay`)
-      : colour(
-          'green',
-          `all ${report.checks.length} checks passed: pay with a total CLTV of at most ${facts.maxTotalCltvDelta}`,
-        );
-  return [...lines, verdict].join('\n');
+  const failed = checks.filter((item) => !item.ok).length;
+  const end =
+    failed === 0
+      ? colour('green', `all ${checks.length} checks passed: ${verdict}`)
+      : colour('red', `${failed} of ${checks.length} checks failed: ${verdict}`);
+  return [...lines, end].join('\n');
 }
 
-/** One line of progress, or undefined for what is no news. */
-export function describeEvent(event: PurchaseEvent): string | undefined {
-  switch (event.kind) {
-    case 'step':
-      return `step ${event.record.progress.step}`;
-    case 'swap':
-      return `seller: ${describeSwapLine(event.swap)}`;
-    case 'report': {
-      const passed = event.report.checks.filter((item) => item.ok).length;
-      return `verified on our own servers: ${passed} of ${event.report.checks.length} checks passed`;
-    }
-    case 'payment':
-      return `payment: ${event.state}`;
-    case 'claim':
-      return event.news.kind === 'seen'
-        ? `claim ${event.news.txid}: ${event.news.confirmations} of 2 confirmations`
-        : `claim broadcast through ${event.news.server}: ${printable(event.news.outcome)}`;
-    case 'waiting':
-      return `waiting: ${printable(event.problem)}`;
-    default:
-      throw new Error(`unknown event ${JSON.stringify(event satisfies never)}`);
-  }
+type AnyCheck = Pick<Check, 'ok' | 'expected' | 'found' | 'sentence'> & { readonly code: string };
+
+/** A verification for people, and what comes next. */
+export function describeReport({ checks, facts }: VerificationReport, next?: Outlook): string {
+  const isBegun = next !== undefined && next.payUntil === undefined;
+  const cap = facts === undefined || isBegun ? undefined : facts.maxTotalCltvDelta;
+  const unpayable = facts === undefined ? 'do not pay' : 'the asset is there';
+  const verdict = cap === undefined ? unpayable : `pay with a total CLTV of at most ${cap}`;
+  const sentences = next === undefined ? [] : ['', 'What happens next:', ...next.next.map((line) => `  - ${line}`)];
+  return [describeChecks(checks, verdict), ...sentences].join('\n');
 }

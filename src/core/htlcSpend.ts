@@ -8,32 +8,28 @@ import type { Transaction } from 'liquidjs-lib';
 
 import { SwapError } from '../errors.js';
 import { isConfidential, type RandomBytes, type Zkp } from './blind.js';
+import { leastReplacementFee, sizesOf as signedSizes, type Replaced, type Sizes } from './replacement.js';
 import { claimWitness, hashPreimage, parseHtlcWitnessScript, pubkeyHash, publicKeyOf, refundWitness } from './htlc.js';
-import { buildTransaction, explicitInput, explicitValueBytes, feeFor, fullVsize, SEQUENCE_REPLACEABLE } from './tx.js';
-import { isHtlcSignature, signHtlcInput, type HtlcOutpoint, type TxInput, type TxOutput } from './tx.js';
-import { assetAmount, sat, type AssetId, type Preimage, type Pubkey, type Sat, type SatPerKvb } from './units.js';
+import { outputsFor, type PayoutOptions } from './htlcOutputs.js';
+import { buildTransaction, explicitInput, explicitValueBytes, feeFor, SEQUENCE_REPLACEABLE } from './tx.js';
+import { isHtlcSignature, signHtlcInput, type HtlcOutpoint, type TxInput } from './tx.js';
+import { sat, type AssetId, type Preimage, type Pubkey, type Sat, type SatPerKvb } from './units.js';
 
 /** What a claim and a refund have in common. */
-export type HtlcSpendOptions = {
+export type HtlcSpendOptions = PayoutOptions & {
   readonly zkp: Zkp;
   /** The HTLC's explicit outputs to spend: the asset's, L-BTC's, or both. */
   readonly outpoints: readonly HtlcOutpoint[];
   readonly witnessScript: Uint8Array;
   /** Private key of the branch, 32 bytes. */
   readonly privateKey: Uint8Array;
-  /** Where asset and change go. */
-  readonly payoutScript: Uint8Array;
-  /** Blinds asset and change for the payout script's owner. */
-  readonly blindingPubkey?: Pubkey;
-  readonly policyAsset: AssetId;
   readonly feeRate: SatPerKvb;
   /** The fee never exceeds this, whatever the rate. */
   readonly maxFeeSat: Sat;
-  /**
-   * L-BTC coins of a wallet that help to pay the fee. They follow the HTLC's inputs; the caller signs them afterwards,
-   * as P2WPKH. A confidential one needs `blindingPubkey`.
-   */
-  readonly feeInputs?: readonly TxInput[];
+  /** Transactions that this one has to replace, whatever the rate. */
+  readonly replaces?: readonly Replaced[];
+  /** Where the L-BTC does not suffice for the rate, all that may be paid is, if it still replaces what it has to. */
+  readonly isBestEffort?: boolean;
   readonly randomBytes: RandomBytes;
 };
 
@@ -75,49 +71,41 @@ function sortInputs(inputs: readonly TxInput[], policyAsset: AssetId): { lbtcSat
   return { lbtcSat: sat(lbtc.reduce((sum, input) => sum + input.value, 0n)), asset };
 }
 
-/** Outputs for a given fee; without change all L-BTC is fee. */
-function outputsFor(
-  options: HtlcSpendOptions,
-  parts: { asset: readonly TxInput[]; changeSat: bigint; feeSat: bigint },
-): TxOutput[] {
-  const { payoutScript, blindingPubkey, policyAsset } = options;
-  const { asset, changeSat, feeSat } = parts;
-  const blinding = blindingPubkey === undefined ? {} : { blindingPubkey };
-  const first = asset[0];
-  const total = asset.reduce((sum, input) => sum + input.value, 0n);
-  const payouts = [
-    ...(first === undefined ? [] : [{ assetId: first.assetId, value: assetAmount(total) }]),
-    ...(changeSat === 0n ? [] : [{ assetId: policyAsset, value: assetAmount(changeSat) }]),
-  ];
-  return [
-    ...payouts.map((payout) => ({ ...payout, scriptPubKey: payoutScript, ...blinding })),
-    { scriptPubKey: Buffer.alloc(0), assetId: policyAsset, value: assetAmount(feeSat) },
-  ];
-}
-
-/** Virtual size with the longest possible witnesses: never below that of the signed transaction. */
-function sizeOf(unsigned: Transaction, branch: Branch, htlcInputs: number): number {
+/** Sizes with the longest possible witnesses: never below those of the signed transaction. */
+function sizeOf(unsigned: Transaction, branch: Branch, htlcInputs: number): Sizes {
   const tx = unsigned.clone();
   const htlcWitness = branch.witness(Buffer.alloc(MAX_SIGNATURE_BYTES));
   const keyWitness = [Buffer.alloc(MAX_SIGNATURE_BYTES), Buffer.alloc(33)];
   tx.ins.forEach((_, i) => {
     tx.setWitness(i, i < htlcInputs ? htlcWitness : keyWitness);
   });
-  return fullVsize(tx);
+  return signedSizes(tx);
+}
+
+const lesser = (a: bigint, b: bigint): bigint => (a < b ? a : b);
+
+/** The fee by the rate, or what replacing costs; `most` if that is less, suffices to replace and is allowed to do. */
+function feeWithin(options: HtlcSpendOptions, size: Sizes, most: bigint): Sat {
+  const byRate = feeFor(size.vsize, options.feeRate);
+  const toReplace = leastReplacementFee(options.replaces ?? [], size);
+  const needed = byRate > toReplace ? byRate : toReplace;
+  return options.isBestEffort === true && most < needed && most >= toReplace && most > 0n ? sat(most) : needed;
 }
 
 /** The unsigned transaction: with change if 500 sat or more are left for it, else all the L-BTC is fee. */
 function buildUnsigned(options: HtlcSpendOptions, branch: Branch): HtlcSpend {
-  const { zkp, outpoints, feeRate, maxFeeSat, randomBytes, feeInputs = [] } = options;
+  const { zkp, outpoints, maxFeeSat, randomBytes, feeInputs = [] } = options;
   const inputs = [...outpoints.map((outpoint) => explicitInput(outpoint, branch.sequence)), ...feeInputs];
   const { lbtcSat, asset } = sortInputs(inputs, options.policyAsset);
   const build = (changeSat: bigint, feeSat: bigint): Transaction => {
     const outputs = outputsFor(options, { asset, changeSat, feeSat });
     return buildTransaction(zkp, { inputs, outputs, locktime: branch.locktime, randomBytes });
   };
-  const feeOf = (tx: Transaction): Sat => feeFor(sizeOf(tx, branch, outpoints.length), feeRate);
+  const feeOf = (tx: Transaction, most: bigint): Sat => feeWithin(options, sizeOf(tx, branch, outpoints.length), most);
   if (lbtcSat > MIN_CHANGE_SAT) {
-    const feeSat = feeOf(build(lbtcSat - 1n, 1n));
+    // With an asset to pay out, a best effort leaves no change.
+    const most = lesser(maxFeeSat, asset.length === 0 ? lbtcSat - MIN_CHANGE_SAT : maxFeeSat);
+    const feeSat = feeOf(build(lbtcSat - 1n, 1n), most);
     if (lbtcSat - feeSat >= MIN_CHANGE_SAT) {
       if (feeSat > maxFeeSat) tooExpensive(feeSat, `at most ${maxFeeSat.toString()} allowed`);
       return { tx: build(lbtcSat - feeSat, feeSat), feeSat };
@@ -127,7 +115,7 @@ function buildUnsigned(options: HtlcSpendOptions, branch: Branch): HtlcSpend {
   if (asset.length === 0) refuse('L-BTC to spend', `more than ${MIN_CHANGE_SAT.toString()} sat`, lbtcSat.toString());
   if (lbtcSat === 0n) refuse('inputs', 'L-BTC to pay the fee', 'the asset alone');
   const tx = build(0n, lbtcSat);
-  const needed = feeOf(tx);
+  const needed = feeOf(tx, lbtcSat);
   if (needed > lbtcSat) tooExpensive(needed, `${lbtcSat.toString()} there`);
   if (lbtcSat > maxFeeSat) tooExpensive(lbtcSat, `at most ${maxFeeSat.toString()} allowed`);
   return { tx, feeSat: lbtcSat };
@@ -136,7 +124,8 @@ function buildUnsigned(options: HtlcSpendOptions, branch: Branch): HtlcSpend {
 function buildSpend(options: HtlcSpendOptions, branch: Branch): HtlcSpend {
   const { outpoints, witnessScript, privateKey, feeInputs = [] } = options;
   if (outpoints.length === 0) refuse('outpoints', 'at least one', 'none');
-  if (options.blindingPubkey === undefined && feeInputs.some(isConfidential)) {
+  const { blindingPubkey, changeBlindingPubkey } = options;
+  if (blindingPubkey === undefined && changeBlindingPubkey === undefined && feeInputs.some(isConfidential)) {
     refuse('blinding key', 'one, since a fee input is confidential', 'none');
   }
   const { tx, feeSat } = buildUnsigned(options, branch);

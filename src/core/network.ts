@@ -25,6 +25,7 @@ export type LiquidNetwork = {
   readonly blech32: string;
 };
 
+/** Everything that differs between the networks, by their names. */
 export const LIQUID_NETWORKS: Readonly<Record<LiquidNetworkName, LiquidNetwork>> = {
   liquidv1: {
     genesis: blockHash('1466275836220db2944ca059a3a10ef6fd2ea684b0688d2c379296888a206003'),

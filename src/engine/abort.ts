@@ -1,4 +1,5 @@
 /** Gives a funding up: its own coins are spent back to the wallet at a fee that replaces it. */
+import { BUMP_DENOMINATOR, BUMP_NUMERATOR, RELAY_INCREMENT } from '../core/replacement.js';
 import { estimateVsize } from '../core/spendPlan.js';
 import type { FundedSwap } from '../core/swap.js';
 import { feeFor, fullVsize, parseTransaction, rawOf, SEQUENCE_REPLACEABLE, txidOf, type TxOutput } from '../core/tx.js';
@@ -24,13 +25,8 @@ import { failpointsAroundCommit } from '../failpoint.js';
 import { feeCoins } from './feeCoin.js';
 import { judgedTip } from './tip.js';
 
-/** Elements' incremental relay rate: a replacement pays for its own size besides what it replaces. */
-const RELAY_INCREMENT = satPerKvb(100n);
-/** The same ten times over, for servers that ask for more. */
+/** The relay increment ten times over, for servers that ask for more. */
 const INCREMENT = satPerKvb(1_000n);
-/** A self-spend that did not confirm is replaced by one that pays half as much again. */
-const BUMP_NUMERATOR = 3n;
-const BUMP_DENOMINATOR = 2n;
 /** No L-BTC output below this is relayed everywhere. */
 const MIN_OUTPUT_SAT = 500n;
 

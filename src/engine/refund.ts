@@ -1,5 +1,6 @@
 /** Step S7: signs and commits refunds; broadcasting them is another duty. */
 import { buildRefund, type HtlcSpend } from '../core/htlcSpend.js';
+import { BUMP_DENOMINATOR, BUMP_NUMERATOR, RELAY_INCREMENT } from '../core/replacement.js';
 import type { FundedSwap } from '../core/swap.js';
 import {
   feeFor,
@@ -19,12 +20,6 @@ import type { EngineContext } from './context.js';
 import { failpointsAroundCall, failpointsAroundCommit } from '../failpoint.js';
 import { feeCoins } from './feeCoin.js';
 import { judgedTip } from './tip.js';
-
-/** Elements' incremental relay rate: a mempool takes a replacement only if it pays so much more, for its own size. */
-const RELAY_INCREMENT = satPerKvb(100n);
-/** A replacement pays at least half as much again, and twice the increment: sizes differ by a little. */
-const BUMP_NUMERATOR = 3n;
-const BUMP_DENOMINATOR = 2n;
 
 /** A transaction with a confidential output is larger than this, vB. */
 const CONFIDENTIAL_VSIZE = 1_000;

@@ -3,6 +3,7 @@
  *
  * All servers are tried in turn without a pause; a pause comes after a whole round without a lasting connection.
  */
+import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { SwapError, errorChain } from '../errors.js';
@@ -58,6 +59,7 @@ export class ElectrumSupervisor {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
+    setMaxListeners(0, this.#stop.signal); // one a waiting request: many wait for a server that is away
     this.#keepConnected().catch((error: unknown) => {
       if (!this.#stop.signal.aborted) options.log.fatal({ error: errorChain(error) }, 'electrum supervisor ended');
     });

@@ -1,8 +1,8 @@
 /** The file that holds the wallet's mnemonic: one line of BIP39 words, readable by its owner only. */
 import { randomBytes } from 'node:crypto';
-import { closeSync, fstatSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, fsyncSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 
-import { generateMnemonic, validateMnemonic } from 'bip39';
+import { generateMnemonic, validateMnemonic, wordlists } from 'bip39';
 
 import { SwapError } from '../errors.js';
 
@@ -10,6 +10,7 @@ const OWNER_ONLY = 0o600;
 const FOR_OTHERS = 0o077;
 /** 24 words. */
 const ENTROPY_BITS = 256;
+const ENGLISH: ReadonlySet<string> = new Set(wordlists['english']);
 
 function refuse(path: string, expected: string, found: string): never {
   throw new SwapError('bad_config', `mnemonic file ${path}: expected ${expected}, found ${found}`);
@@ -47,17 +48,40 @@ export function readMnemonicFile(path: string): string {
 }
 
 /**
- * Makes a new mnemonic of 24 words and writes it to a new file of mode 0600.
+ * Words that somebody typed, as one mnemonic: white space and capital letters do not matter.
  *
- * @returns the words, to be shown once.
- * @throws SwapError `bad_config` if the file exists or cannot be made.
+ * @throws SwapError `invalid_argument` naming the places of unknown words, a wrong count or the checksum; never a word.
  */
-export function createMnemonicFile(path: string): string {
-  const mnemonic = generateMnemonic(ENTROPY_BITS, randomBytes);
+export function parseMnemonic(text: string): string {
+  const words = text.trim().toLowerCase().split(/\s+/);
+  const expected = (what: string, found: string): never => {
+    throw new SwapError('invalid_argument', `mnemonic: expected ${what}, found ${found}`);
+  };
+  if (![12, 15, 18, 21, 24].includes(words.length)) {
+    return expected('12, 15, 18, 21 or 24 words', text.trim() === '' ? 'none' : String(words.length));
+  }
+  const unknown = words.flatMap((word, i) => (ENGLISH.has(word) ? [] : [i + 1]));
+  if (unknown.length > 0) return expected('words of the English BIP39 list', `others at place ${unknown.join(', ')}`);
+  const mnemonic = words.join(' ');
+  return validateMnemonic(mnemonic) ? mnemonic : expected('words whose checksum fits', 'a wrong word or order');
+}
+
+/**
+ * Writes a mnemonic to a new file of mode 0600: the given one, or 24 new words.
+ *
+ * @returns the words; new ones are to be shown once.
+ * @throws SwapError `bad_config` if the file exists or cannot be made; half a file is not left behind.
+ */
+export function createMnemonicFile(path: string, given?: string): string {
+  const mnemonic = given ?? generateMnemonic(ENTROPY_BITS, randomBytes);
   const file = open(path, 'wx');
   try {
-    writeSync(file, `${mnemonic}\n`);
+    writeFileSync(file, `${mnemonic}\n`);
     fsyncSync(file);
+  } catch (cause) {
+    rmSync(path, { force: true });
+    const found = cause instanceof Error && 'code' in cause ? String(cause.code) : 'another error';
+    throw new SwapError('bad_config', `mnemonic file ${path}: expected a place to write, found ${found}`, { cause });
   } finally {
     closeSync(file);
   }

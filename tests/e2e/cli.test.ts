@@ -1,7 +1,17 @@
 /** The real `swap` program: wrong input, whole purchases in a world, and a kill in the middle. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,6 +19,9 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 
+import { hex, msat } from '../../src/core/units.js';
+import { connectLnnoded } from '../../src/lightning/lnnoded.js';
+import { createLogger } from '../../src/log.js';
 import { eventually, startTestWorld, type TestWorld } from '../support/testWorld.js';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
@@ -17,7 +30,12 @@ const PROGRAM = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url)
 const REQUEST_ID = '8d6848c9-c2b3-451c-bc91-a2c858a6b4b6';
 
 type Ended = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
-type Running = { readonly child: ChildProcess; readonly stderr: () => string; readonly ended: Promise<Ended> };
+type Running = {
+  readonly child: ChildProcess;
+  readonly stderr: () => string;
+  readonly type: (line: string) => void;
+  readonly ended: Promise<Ended>;
+};
 
 let dir: string;
 beforeAll(() => {
@@ -37,10 +55,27 @@ function start(args: readonly string[], env: Readonly<Record<string, string>> = 
       resolve({ code, stdout, stderr });
     });
   });
-  return { child, stderr: () => stderr, ended };
+  const type = (line: string): void => {
+    child.stdin.write(`${line}\n`);
+  };
+  return { child, stderr: () => stderr, type, ended };
 }
 
 const swap = (...args: string[]): Promise<Ended> => start(args).ended;
+
+/** The program with something on its stdin. */
+function swapTyping(text: string, ...args: string[]): Promise<Ended> {
+  const running = start(args);
+  running.child.stdin?.end(text);
+  return running.ended;
+}
+
+/** Every file below a folder with its content. */
+function filesIn(folder: string): Record<string, string> {
+  const names = existsSync(folder) ? readdirSync(folder, { recursive: true, encoding: 'utf8' }) : [];
+  const files = names.filter((name) => statSync(join(folder, name)).isFile());
+  return Object.fromEntries(files.map((name) => [name, readFileSync(join(folder, name), 'utf8')]));
+}
 
 describe.concurrent('wrong input', () => {
   const file = (name: string, text: string, mode = 0o600): string => {
@@ -152,6 +187,24 @@ describe.concurrent('wrong input', () => {
       'bad_config: expected a place to write',
     ],
     [
+      'a list of assets that is not there',
+      () => ['offers', '--assets', join(dir, 'none.toml')],
+      2,
+      'bad_config: assets.file',
+    ],
+    [
+      'a payer that is nobody',
+      () => ['buy', '--pay', 'bank', '--asset', 'X', '--amount', '1'],
+      2,
+      'invalid_argument: --pay: expected node (your Lightning node) or external (any wallet), found "bank"',
+    ],
+    [
+      'evidence that is not there',
+      () => ['evidence', 'verify', join(dir, 'none')],
+      2,
+      'expected a readable file, found ENOENT',
+    ],
+    [
       'an unknown state',
       () => ['admin', 'swaps', '--state', 'lost', '--admin', 'a:1'],
       2,
@@ -198,6 +251,9 @@ describe('help', () => {
     expect(code).toBe(0);
     for (const name of [
       'init',
+      'address',
+      'balance',
+      'evidence',
       'offers',
       'quote',
       'create',
@@ -256,8 +312,53 @@ describe('in a world', () => {
     expect(await swap(...args('init', '--data-dir', dataDir))).toMatchObject({ code: 2 });
   });
 
+  it('changes nothing in a dry run, neither on disk nor at the seller', async () => {
+    const dataDir = join(world.dir, 'dry');
+    const swapsBefore = await ask('admin', 'swaps');
+    const dry = ['buy', '--asset', 'USDT', '--amount', '25', '--dry-run', '--data-dir', dataDir];
+    expect(await ask(...dry)).toMatchObject({ dry_run: true, ok: true, quote: { price_msat: '26125000' } });
+    expect(existsSync(dataDir)).toBe(false);
+    expect((await swap(...args('init', '--data-dir', dataDir))).code).toBe(0);
+    const before = filesIn(dataDir);
+    const tried = [[], ['--pay', 'external'], ['--payout', 'bc1q'], ['--max-price-sat', '1']];
+    const ends = await Promise.all(tried.map(async (more) => await swap(...args(...dry, ...more))));
+    expect(ends.map(({ code }) => code)).toEqual([0, 0, 3, 3]);
+    expect(ends.map(({ stdout }) => (JSON.parse(stdout) as { ok: boolean }).ok)).toEqual([true, true, false, false]);
+    expect(filesIn(dataDir)).toEqual(before);
+    expect(await ask('admin', 'swaps')).toEqual(swapsBefore);
+  });
+
+  it("refuses a seller that contradicts the buyer's own list of assets", async () => {
+    const { USDT } = world.file().assets;
+    const list = (name: string, ticker: string, id: string, precision: number): string => {
+      const path = join(dir, name);
+      writeFileSync(path, JSON.stringify([{ ticker, asset_id: id, precision }]));
+      return path;
+    };
+    const id = USDT?.id ?? '';
+    const quote = (path: string, asset: string): Promise<Ended> =>
+      swap(...args('quote', '--assets', path, '--asset', asset, '--amount', '10'));
+    expect(await quote(list('good.json', 'usdt', id, 8), 'USDT')).toMatchObject({ code: 0 });
+    expect(await quote(list('two.json', 'USDT', id, 2), 'USDT')).toMatchObject({
+      code: 3,
+      stderr: expect.stringContaining('seller_answer_invalid: expected 2 decimals of USDT') as string,
+    });
+    expect(await quote(list('name.json', 'DOLLAR', id, 8), 'dollar')).toMatchObject({
+      code: 3,
+      stderr: expect.stringContaining('to be called DOLLAR, found that the seller calls it USDT') as string,
+    });
+    expect(await quote(list('other.json', 'USDT', '11'.repeat(32), 8), 'USDT')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(`your own list of assets says is ${'11'.repeat(32)}`) as string,
+    });
+  });
+
   it('buys in one go, and history, balance and the operator agree', async () => {
-    const { code, stdout } = await whileMining(start(args('buy', '--asset', 'usdt', '--amount', '25')));
+    const running = start(args('buy', '--asset', 'usdt', '--amount', '25'));
+    await lastLine(running, 'step created');
+    await world.mine(1);
+    await lastLine(running, 'step paid');
+    const { code, stdout } = await whileMining(running);
     expect(code).toBe(0);
     const bought: unknown = JSON.parse(stdout);
     expect(bought).toMatchObject({ step: 'claimed', asset_amount: '2500000000', ticker: 'USDT' });
@@ -273,6 +374,29 @@ describe('in a world', () => {
     expect(text.stdout).toMatch(/payment +SETTLED[^]*25.00000000 USDT \(2500000000\)/);
   });
 
+  it('checks the evidence of what was bought offline, and a changed one proves nothing', async () => {
+    const path = join(world.dir, 'buyer', 'swaps', '0000', 'evidence.json');
+    const shown = await swap(...args('evidence', 'show', '0'));
+    expect(shown).toMatchObject({ code: 0, stdout: readFileSync(path, 'utf8') });
+    const { ended } = start(['evidence', 'verify', path, '--json']);
+    expect(JSON.parse((await ended).stdout)).toMatchObject({ ok: true });
+    const changed = join(dir, 'changed.json');
+    writeFileSync(changed, shown.stdout.replace('2500000000', '2500000001'));
+    const { code, stdout } = await swap('evidence', 'verify', changed);
+    expect([code, stdout.includes('this evidence proves nothing')]).toEqual([3, true]);
+  });
+
+  it('brings coins back on another machine from the words', async () => {
+    const words = readFileSync(join(world.dir, 'buyer', 'mnemonic'), 'utf8');
+    const dataDir = join(world.dir, 'restored');
+    const wrong = await swapTyping('abandon abandon\n', ...args('init', '--restore', '--data-dir', dataDir));
+    expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('found 2') as string });
+    const restored = await swapTyping(words, ...args('init', '--restore', '--data-dir', dataDir));
+    expect(restored.code).toBe(0);
+    expect(restored.stdout + restored.stderr).not.toContain(words.trim().split(' ')[3]);
+    expect(await ask('balance', '--data-dir', dataDir)).toEqual(await ask('balance'));
+  });
+
   it('buys step by step', async () => {
     const { quote } = await ask('quote', '--asset', 'USDT', '--amount', '12.5');
     const { quote_id: quoteId } = z.object({ quote_id: z.string() }).parse(quote);
@@ -286,6 +410,19 @@ describe('in a world', () => {
     });
     expect(await ask('verify', '1')).toMatchObject({ ok: true, max_total_cltv_delta: 60 });
     expect(await ask('pay', '1')).toMatchObject({ step: 'paid' });
+    const kit = join(dir, 'kit.json');
+    const written = readFileSync(join(world.dir, 'buyer', 'swaps', '0001', 'claim-kit.json'), 'utf8');
+    const { preimage } = z.object({ preimage: z.string() }).parse(JSON.parse(written));
+    writeFileSync(kit, written.replace(`"${preimage}"`, 'null'), { mode: 0o600 });
+    const fromKit = (text: string): Promise<Ended> =>
+      swapTyping(text, ...args('claim', '--kit', kit, '--preimage-stdin'));
+    expect(await fromKit('11'.repeat(32))).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('preimage: expected') as string,
+    });
+    const claimed = await whileMining({ ended: fromKit(`${preimage}\n`) });
+    expect(claimed).toMatchObject({ code: 0, stdout: expect.stringContaining('"kind":"claimed"') as string });
+    expect(claimed.stderr).not.toContain(preimage);
     expect(await whileMining(start(args('claim', '1')))).toMatchObject({ code: 0 });
     const watched = await swap(...args('watch', '1'));
     expect(watched.code).toBe(0);
@@ -299,7 +436,9 @@ describe('in a world', () => {
     await lastLine(running, 'step paying');
     running.child.kill('SIGKILL');
     await running.ended;
-    const { code, stdout } = await whileMining(start(args('buy', '--resume')));
+    const again = start(args('buy', '--resume'));
+    await lastLine(again, '#2 step paid');
+    const { code, stdout } = await whileMining(again);
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ purchases: [{ number: 2, step: 'claimed' }] });
     expect(await ask('buy', '--resume')).toEqual({ purchases: [] });
@@ -311,12 +450,83 @@ describe('in a world', () => {
     running.child.kill('SIGINT');
     const interrupted = await running.ended;
     expect(interrupted).toMatchObject({ code: 4, stderr: expect.stringContaining('swap buy --resume 3') as string });
+    expect(interrupted.stderr).toContain('stopping. #3: Nothing was paid, and nothing will be while this is stopped');
+    expect(interrupted.stderr).toContain('Ctrl-C again stops at once.');
     const late = await swap(...args('buy', '--resume', '3', '--timeout', '1'));
     expect(late.code).toBe(4);
     await world.mine(62);
     const over = await whileMining(start(args('buy', '--resume', '3')));
     expect(over.code).toBe(5);
     expect(JSON.parse(over.stdout)).toMatchObject({ step: 'unpaid' });
+  });
+
+  it('pays from any wallet: shows the invoice, survives Ctrl-C and takes the preimage from stdin', async () => {
+    const { address } = z.object({ address: z.string() }).parse(await ask('address'));
+    const order = ['--asset', 'USDT', '--amount', '10', '--pay', 'external', '--payout', address];
+    const running = start(args('buy', ...order));
+    await lastLine(running, 'step created');
+    await world.mine(1);
+    await lastLine(running, 'protected only against an honest seller');
+    running.child.kill('SIGINT');
+    const interrupted = await running.ended;
+    expect(interrupted.code).toBe(4);
+    expect(interrupted.stderr).toContain('stopping. #4: The payment may be on its way or done');
+
+    const again = start(args('buy', '--resume', '4'));
+    await lastLine(again, 'protected only against an honest seller');
+    const [bolt11 = ''] = /^lnbcrt\w+$/m.exec(again.stderr()) ?? [];
+    expect(again.stderr()).toMatch(/limit of the total CLTV delta \(timelock\) to 60 Bitcoin blocks/);
+    expect(again.stderr()).not.toContain('▀');
+    again.type('a secret that is none');
+    await lastLine(again, 'expected the preimage (64 hex digits) or the word failed, found 21 other characters');
+    again.type('11'.repeat(32));
+    await lastLine(again, 'expected the preimage of payment hash');
+    // Neither the seller nor the chain can tell the preimage then: the typed one alone goes on.
+    again.child.kill('SIGSTOP');
+    const secret = await payElsewhere(bolt11);
+    await world.ask({ command: 'kill', name: 'swapd' });
+    again.child.kill('SIGCONT');
+    again.type(secret.toUpperCase());
+    await lastLine(again, 'step paid');
+    await world.ask({ command: 'start', name: 'swapd' });
+    const ended = await whileMining(again);
+    expect(ended.code).toBe(0);
+    expect(JSON.parse(ended.stdout)).toMatchObject({ number: 4, step: 'claimed', payout_address: address });
+    expect((ended.stdout + ended.stderr).toLowerCase()).not.toContain(secret);
+    expect(ended.stderr).not.toMatch(/a secret that|1111111111/);
+  });
+
+  it('ends a purchase unpaid when the person says that the payment failed', async () => {
+    const running = start(args('buy', '--asset', 'USDT', '--amount', '10', '--pay', 'external'));
+    await lastLine(running, 'step created');
+    await world.mine(1);
+    await lastLine(running, 'protected only against an honest seller');
+    running.type('failed');
+    const ended = await running.ended;
+    expect(ended.code).toBe(5);
+    expect(JSON.parse(ended.stdout)).toMatchObject({ number: 5, step: 'unpaid' });
+    expect(await ask('history', '--open')).toEqual({ purchases: [], totals: [] });
+  });
+
+  /** Pays with the buyer's node, behind the back of the program. @returns the preimage. */
+  async function payElsewhere(bolt11: string): Promise<string> {
+    const { address, token_file: tokenFile } = world.file().lnnoded.buyer;
+    const node = connectLnnoded({ address, tokenFile, log: createLogger('wallet', 'silent') });
+    try {
+      const paid = await node.pay({ bolt11, maxFeeMsat: msat(100_000n), maxTotalCltvDelta: 60, timeoutSecs: 60 });
+      if (paid.state !== 'SUCCEEDED') throw new Error(`expected a payment that arrives, found ${paid.state}`);
+      return hex(paid.preimage);
+    } finally {
+      node.close();
+    }
+  }
+
+  it('puts no colours into a pipe', async () => {
+    const { stdout, stderr } = await start(['verify', '0', '--world', join(world.dir, 'world.json')], {
+      FORCE_COLOR: '1',
+    }).ended;
+    expect(stdout).toContain('FAIL outpoint_spent');
+    expect(stdout + stderr).not.toContain('\x1b');
   });
 
   it('refuses what is not for sale, and amounts that are not exact', async () => {
@@ -337,9 +547,23 @@ describe('in a world', () => {
       code: 3,
       stderr: expect.stringContaining('expected a price of at most') as string,
     });
-    expect(await swap(...args('buy', '--payout', 'bc1q', '--asset', 'USDT', '--amount', '10'))).toMatchObject({
-      code: 2,
-    });
+    const payouts = [
+      ['bc1q', 'payout address: expected a Liquid address like ert1... or el1..., found a Bitcoin address'],
+      [
+        'ex1qw508d6qejxtdg4y5r3zarvary0c5xw7kxw5fx4',
+        'payout address: expected an address of regtest, found one of liquidv1',
+      ],
+      [
+        'ert1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx',
+        'payout address: expected a valid checksum, found a typing error',
+      ],
+    ] as const;
+    await Promise.all(
+      payouts.map(async ([payout, problem]) => {
+        const ended = await swap(...args('buy', '--payout', payout, '--asset', 'USDT', '--amount', '10'));
+        expect(ended).toMatchObject({ code: 2, stderr: expect.stringContaining(problem) as string });
+      }),
+    );
   });
 
   it('serves the operator', async () => {
@@ -406,9 +630,11 @@ describe('in a world', () => {
     expect(await ask('admin', 'backup', path)).toEqual({ path });
     expect(readFileSync(path).subarray(0, 15).toString()).toBe('SQLite format 3');
     expect(await swap(...args('admin', 'backup', path))).toMatchObject({ code: 2 });
-    for (const text of [['show', id], ['drain'], ['principals'], ['swaps'], ['balance'], ['resume']]) {
-      const { code, stdout } = await swap('admin', ...text, '--world', join(world.dir, 'world.json'));
-      expect([code, stdout.includes('undefined')]).toEqual([0, false]);
-    }
+    const texts = [['show', id], ['drain'], ['principals'], ['swaps'], ['balance']];
+    const ends = await Promise.all(
+      texts.map(async (text) => await swap('admin', ...text, '--world', join(world.dir, 'world.json'))),
+    );
+    for (const { code, stdout } of ends) expect([code, stdout.includes('undefined')]).toEqual([0, false]);
+    expect(await ask('admin', 'resume')).toEqual({ paused: false });
   });
 });

@@ -1,5 +1,4 @@
-/** The buyer against real programs: continued at every step, and with a seller in between that lies. */
-import { ClientError, createServer, ServerError, type Server } from 'nice-grpc';
+/** The buyer against real programs: continued at every step, interrupted, refused, claimed from its kit alone. */
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import type { Buyer } from '../../src/buyer/buyer.js';
@@ -9,21 +8,10 @@ import { connectBuyer, readPayoutWallet } from '../../src/buyer/connect.js';
 import { readRecord, saveRecord } from '../../src/buyer/dataDir.js';
 import type { PurchaseEvent } from '../../src/buyer/drive.js';
 import { createSwapRequest } from '../../src/buyer/purchase.js';
-import type { Progress, PurchaseRecord, Step } from '../../src/buyer/record.js';
-import { openSeller } from '../../src/buyer/rpcClient.js';
+import type { PurchaseRecord, Step } from '../../src/buyer/record.js';
 import { drivePurchase } from '../../src/buyer/session.js';
-import { VerificationRefused } from '../../src/buyer/verifyHandover.js';
-import { failedCodes } from '../../src/buyer/verify.js';
-import { LIQUID_NETWORKS } from '../../src/core/network.js';
-import { hex, paymentHash, pubkey, reversedBytes } from '../../src/core/units.js';
-import {
-  SwapServiceDefinition,
-  SwapStatus,
-  type CreateQuoteRequest,
-  type CreateQuoteResponse,
-  type Swap,
-  type SwapServiceImplementation,
-} from '../../src/gen/ln_liquid_swap/v1/swap.js';
+import { pubkey } from '../../src/core/units.js';
+import { SwapStatus, type Swap } from '../../src/gen/ln_liquid_swap/v1/swap.js';
 import { connectElectrum } from '../../src/liquid/electrum.js';
 import { createLogger } from '../../src/log.js';
 import {
@@ -38,18 +26,8 @@ import {
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-/** What the seller in between changes. */
-type Lie = {
-  readonly order?: (request: CreateQuoteRequest) => CreateQuoteRequest;
-  readonly quote?: (answer: CreateQuoteResponse, request: CreateQuoteRequest) => CreateQuoteResponse;
-  readonly swap?: (swap: Swap) => Swap;
-};
-
 let world: TestWorld;
 let honest: TestBuyer;
-let liar: Server;
-let lie: Lie = {};
-let lied: TestBuyer;
 const opened: { close(): void }[] = [];
 
 const log = createLogger('test-buyer', 'silent');
@@ -69,46 +47,11 @@ async function reconnect(dir: string, sellerAddress: string): Promise<Buyer> {
   return connected.value;
 }
 
-/** Passes every call on to the real seller and changes the answers. */
-function lyingSeller(): SwapServiceImplementation {
-  const upstream = openSeller({ address: world.file().swapd.address });
-  opened.push(upstream);
-  const { client } = upstream;
-  const told = <A extends { readonly swap: Swap | undefined }>(answer: A): A =>
-    answer.swap === undefined || lie.swap === undefined ? answer : { ...answer, swap: lie.swap(answer.swap) };
-  const passed = async <T>(call: Promise<T>): Promise<T> => {
-    try {
-      return await call;
-    } catch (error) {
-      const cause = error instanceof Error ? error.cause : undefined;
-      throw cause instanceof ClientError ? new ServerError(cause.code, cause.details) : error;
-    }
-  };
-  return {
-    listOffers: (request) => client.listOffers(request),
-    getQuote: (request) => client.getQuote(request),
-    createQuote: async (request) => {
-      const answer = await passed(client.createQuote(lie.order?.(request) ?? request));
-      return lie.quote?.(answer, request) ?? answer;
-    },
-    createSwap: async (request) => told(await passed(client.createSwap(request))),
-    getSwap: async (request) => told(await client.getSwap(request)),
-    async *watchSwap(request, { signal }) {
-      for await (const answer of client.watchSwap(request, { signal })) yield told(answer);
-    },
-  };
-}
-
 beforeAll(async () => {
   world = await startTestWorld();
   honest = await openBuyer(world);
-  liar = createServer();
-  liar.add(SwapServiceDefinition, lyingSeller());
-  const port = await liar.listen('127.0.0.1:0');
-  lied = { ...honest, buyer: await reconnect(honest.buyer.dir, `127.0.0.1:${port}`) };
 });
 afterAll(async () => {
-  liar.forceShutdown();
   for (const each of opened) each.close();
   honest.close();
   await world.close();
@@ -223,71 +166,4 @@ describe('a purchase', () => {
     expect(end.progress.step).toBe('claimed');
     expect(held(await read()) - held(before)).toBe(2_500_000_000n);
   });
-});
-
-describe('a seller that lies', () => {
-  const small = (request: CreateQuoteRequest): CreateQuoteRequest => ({ ...request, assetAmount: 1_000_000_000n });
-  const { policyAsset } = LIQUID_NETWORKS.regtest;
-  const asLbtc = (): CreateQuoteRequest => ({ assetId: reversedBytes(policyAsset), assetAmount: 50_000n });
-  /** The quote as the buyer asked for it. */
-  const asAsked: Lie['quote'] = ({ quote }, { assetId, assetAmount }) => ({
-    quote: quote === undefined ? undefined : { ...quote, assetId, assetAmount },
-  });
-  const inScript =
-    (at: number, value: number) =>
-    (swap: Swap): Swap => {
-      const witnessScript = Buffer.from(swap.witnessScript);
-      if (witnessScript.length > at) witnessScript[at] = value;
-      return { ...swap, witnessScript };
-    };
-
-  it.each<[string, Lie, string[]]>([
-    ['about the amount', { order: small, quote: asAsked }, ['terms_hash_mismatch', 'funding_amount']],
-    ['about the asset', { order: asLbtc, quote: asAsked }, ['terms_hash_mismatch', 'funding_missing_output']],
-    ['about the payment hash', { swap: inScript(20, 0xee) }, ['payment_hash_mismatch', 'funding_missing_output']],
-    ['about the refund height', { swap: inScript(67, 0x01) }, ['refund_height_too_low', 'funding_missing_output']],
-    [
-      'about the price',
-      { quote: ({ quote }) => ({ quote: quote && { ...quote, priceMsat: quote.priceMsat - 1_000n } }) },
-      ['failed_precondition'],
-    ],
-  ])('%s is refused, and nothing is paid', async (_, told, codes) => {
-    lie = told;
-    try {
-      const record = await startTestPurchase(world, lied);
-      const driving = whileMining(driveTo(lied, record, 'claimed'));
-      const error: unknown = await driving.then(
-        () => undefined,
-        (reason: unknown) => reason,
-      );
-      const found = error instanceof VerificationRefused ? failedCodes(error.report) : [codeOf(error)];
-      expect(found).toEqual(expect.arrayContaining(codes));
-      expect(endOf(record).step).toBe('unpaid');
-      if (error instanceof VerificationRefused) {
-        const swap = await atSeller(record);
-        expect(await honest.buyer.lightning?.lookupPayment(paymentHash(hex(swap.paymentHash)))).toBeUndefined();
-        await refunded(swap);
-      }
-    } finally {
-      lie = {};
-    }
-  });
-
-  it('about its node is refused before anything is created', async () => {
-    lie = {
-      quote: ({ quote }) => ({
-        quote: quote && { ...quote, sellerNodeId: Buffer.from(world.file().lnnoded.buyer.node_id, 'hex') },
-      }),
-    };
-    try {
-      await expect(startTestPurchase(world, lied)).rejects.toMatchObject({ code: 'seller_node_changed' });
-    } finally {
-      lie = {};
-    }
-  });
-
-  const endOf = (record: PurchaseRecord): Progress =>
-    readRecord(honest.buyer.dir, record.number)?.progress ?? { step: 'quoted' };
-  const codeOf = (error: unknown): string =>
-    error instanceof Error && 'code' in error ? String(error.code) : String(error);
 });

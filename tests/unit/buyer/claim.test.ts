@@ -19,6 +19,7 @@ import { GOLD, honest, PREIMAGE } from './honest.js';
 
 const { htlc: terms } = honest();
 const { policyAsset, genesis } = LIQUID_NETWORKS.regtest;
+const PREIMAGE_HEX = Buffer.from(PREIMAGE).toString('hex');
 const FUNDING = 'fa'.repeat(32);
 
 const source: ClaimSource = {
@@ -132,6 +133,13 @@ describe('a claim kit', () => {
     expect(statSync(path()).mode & 0o777).toBe(0o600);
   });
 
+  it('takes a preimage that a person wrote in', () => {
+    writeClaimKit(path(), { ...kit, genesis });
+    const typed = `" ${PREIMAGE_HEX.toUpperCase()}\\n"`;
+    writeFileSync(path(), readFileSync(path(), 'utf8').replace('"preimage": null', `"preimage": ${typed}`));
+    expect(readClaimKit(path()).preimage).toEqual(Buffer.from(PREIMAGE));
+  });
+
   it.each<[string, (text: string) => string, string]>([
     ['is cut off', (text) => text.slice(0, 200), 'found no JSON'],
     ['has another version', (text) => text.replace('"version": 1', '"version": 2'), 'version'],
@@ -145,6 +153,12 @@ describe('a claim kit', () => {
       'has a preimage of another hash',
       (text) => text.replace('"preimage": null', `"preimage": "${'00'.repeat(32)}"`),
       'a preimage of another hash',
+    ],
+    ['has half a preimage', (text) => text.replace('"preimage": null', '"preimage": "00"'), 'preimage'],
+    [
+      'has the key of another script',
+      (text) => text.replace(encodeWif(source.privateKey, 'regtest'), encodeWif(keyOf('other').privateKey, 'regtest')),
+      'a claim key of another script',
     ],
   ])('that %s is refused with what is wrong', (_, damage, message) => {
     writeClaimKit(path(), { ...kit, genesis });

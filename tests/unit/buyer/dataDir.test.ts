@@ -60,7 +60,7 @@ const STEPS: readonly Progress[] = [
   { step: 'quoted' },
   { step: 'created', swapId: SWAP_ID },
   { step: 'verified', htlc },
-  { step: 'paying', htlc },
+  { step: 'paying', htlc, payer: { kind: 'external' } },
   { step: 'paid', htlc, preimage: hex(PREIMAGE) },
   { step: 'claiming', htlc, preimage: hex(PREIMAGE), claims: [{ txid: TXID, raw: '00ff' }] },
   { step: 'claimed', htlc, claimTxid: TXID },

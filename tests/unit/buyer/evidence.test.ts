@@ -10,7 +10,7 @@ import { failedEvidenceCodes } from '../../../src/buyer/checkEvidence.js';
 import { purchaseFolder, reserveNumber } from '../../../src/buyer/dataDir.js';
 import { evidenceFile, readEvidence, verifyEvidence, writeEvidence } from '../../../src/buyer/evidence.js';
 import { EVIDENCE_CODES, type EvidenceCode } from '../../../src/buyer/evidenceCheck.js';
-import { encodeEvidence, type Evidence } from '../../../src/buyer/evidenceFile.js';
+import { encodeEvidence, parseEvidence, type Evidence } from '../../../src/buyer/evidenceFile.js';
 import type { Progress, PurchaseRecord } from '../../../src/buyer/record.js';
 import { encodeWif } from '../../../src/buyer/wif.js';
 import type { Zkp } from '../../../src/core/blind.js';
@@ -94,6 +94,31 @@ describe('evidence', () => {
   });
   it('tells nothing but its checks when one fails', () => {
     expect(verifyEvidence(encodeEvidence({ ...good, claim_txid: '' })).facts).toBeUndefined();
+  });
+});
+
+describe('evidence of a real purchase', () => {
+  const vectors = new URL('../../vectors/evidence.json', import.meta.url);
+  const { evidence: text } = z
+    .object({ source: z.string(), evidence: z.string() })
+    .parse(JSON.parse(readFileSync(vectors, 'utf8')));
+
+  it('passes, years after its invoice expired', () => {
+    const { facts, checks } = verifyEvidence(text);
+    expect(checks.filter((item) => !item.ok)).toEqual([]);
+    expect(facts?.terms).toMatchObject({ assetAmount: 2_500_000_000n, profile: 'regtest', minFundingConfs: 1 });
+    expect(facts?.outpoints.map((output) => output.value)).toEqual([2_500_000_000n, 1_000n]);
+    expect(facts?.claimTxid).toBe('8bac15b9b9ff17e038ef1259dcb99c2441b8042c3bdcdf38dfb2b46044a1ec9d');
+  });
+  it('is written again byte for byte', () => {
+    expect(encodeEvidence(parseEvidence(text))).toBe(text);
+  });
+  it('is not of another purchase when any part of it is exchanged', () => {
+    const real = parseEvidence(text);
+    const parts = ['terms', 'bolt11', 'witness_script', 'funding_tx', 'preimage'] as const;
+    for (const part of parts) {
+      expect(verifyEvidence(encodeEvidence({ ...real, [part]: good[part] })).facts).toBeUndefined();
+    }
   });
 });
 
@@ -224,6 +249,15 @@ describe('any change of evidence', () => {
       }),
       { numRuns: 500 },
     );
+  });
+});
+
+describe('the page about evidence', () => {
+  it('tells what every check means, in the order of the report', () => {
+    const page = readFileSync(new URL('../../../docs/evidence.md', import.meta.url), 'utf8');
+    const cells = [...page.matchAll(/^\| `([a-z0-9_]+)`/gm)].map(([, cell = '']) => cell);
+    const fields = Object.keys(good);
+    expect(cells).toEqual([...fields, ...Object.keys(EVIDENCE_CODES)]);
   });
 });
 

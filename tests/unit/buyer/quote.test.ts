@@ -4,10 +4,20 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { nowSecs, type ChainSide } from '../../../src/buyer/buyer.js';
 import { printable } from '../../../src/buyer/printable.js';
-import { listOffers, refuseBadQuote, requestQuote, type SellerQuote } from '../../../src/buyer/quote.js';
+import { listOffers, requestQuote, type SellerQuote } from '../../../src/buyer/quote.js';
+import { refuseBadQuote } from '../../../src/buyer/quoteCheck.js';
 import { openSeller, type RpcConnection, type SellerClient } from '../../../src/buyer/rpcClient.js';
 import { LIQUID_NETWORKS, type LiquidNetworkName } from '../../../src/core/network.js';
-import { blockHash, msat, reversedBytes, sat, satPerKvb, unixSecs } from '../../../src/core/units.js';
+import {
+  assetAmount,
+  blockHash,
+  MAX_MONEY,
+  msat,
+  reversedBytes,
+  sat,
+  satPerKvb,
+  unixSecs,
+} from '../../../src/core/units.js';
 import { ListOffersResponse, Offer, Quote, SwapServiceDefinition } from '../../../src/gen/ln_liquid_swap/v1/swap.js';
 import type { LiquidChain } from '../../../src/liquid/chain.js';
 import { keyOf } from '../core/zkp.js';
@@ -127,7 +137,7 @@ describe('a deal', () => {
     [
       'has timelocks that cannot be paid in time',
       { refundDeltaBlocks: 54 },
-      'expected 55 refund blocks or more, found 54',
+      'expected 55..100000 refund blocks, found 54',
     ],
     ['wants to be paid too early', { minFundingConfs: 3 }, 'expected 3..5 confirmations, found 2'],
     ['does not wait as long as we want', { maxFundingConfs: 1 }, 'confirmations, found 2'],
@@ -136,12 +146,57 @@ describe('a deal', () => {
       { feeSubsidySat: sat(599n) },
       'expected 600 sat for the claim fee, found 599',
     ],
+    [
+      'locks the asset away for good',
+      { refundDeltaBlocks: 100_001 },
+      'expected 55..100000 refund blocks, found 100001',
+    ],
+    ['gives no time to pay', { invoiceExpirySecs: 119 }, 'expected 120..86400 seconds of invoice life, found 119'],
+    ['gives all the time to pay', { invoiceExpirySecs: 86_401 }, 'seconds of invoice life, found 86401'],
+    [
+      'hides a price in the claim fee',
+      { feeSubsidySat: sat(1_200_001n) },
+      'expected at most 1200000 sat for the claim',
+    ],
+    [
+      'is about more than there is',
+      { assetAmount: assetAmount(MAX_MONEY), feeSubsidySat: sat(600n) },
+      'expected an amount that the chain can hold',
+    ],
+    ['is about nothing', { assetAmount: assetAmount(0n) }, 'expected an amount that the chain can hold'],
+    ['lasts too long', { expiresAt: unixSecs(nowSecs() + 90_000) }, 'expected a quote for a day at most'],
     ['is over', { expiresAt: unixSecs(nowSecs() - 5) }, 'the quote expired'],
   ])('that %s is refused', async (_, part, message) => {
     await expect(refuseBadQuote(side('regtest'), { ...good, ...part }, wishes)).rejects.toMatchObject({
       code: 'quote_refused',
       message: expect.stringContaining(message) as string,
     });
+  });
+  it('with the greatest subsidy that a fee rate explains is accepted', async () => {
+    await expect(refuseBadQuote(side('regtest'), { ...good, feeSubsidySat: sat(1_200_000n) }, wishes)).resolves.toBe(
+      undefined,
+    );
+  });
+  it('with a small subsidy is accepted by a wallet that could pay three claims itself', async () => {
+    const small = { ...good, feeSubsidySat: sat(500n) };
+    let asked = 0;
+    const owning = (own: bigint) => ({
+      ...side('regtest'),
+      wallet: {
+        lbtcSat: async () => {
+          asked += 1;
+          return Promise.resolve(sat(own));
+        },
+      },
+    });
+    await expect(refuseBadQuote(owning(600n), small, wishes)).resolves.toBeUndefined();
+    await expect(refuseBadQuote(owning(599n), small, wishes)).rejects.toThrow('found 500 (and 599 sat in our own');
+    expect(asked).toBe(2);
+    await refuseBadQuote(owning(0n), good, wishes);
+    await expect(refuseBadQuote(owning(600n), { ...small, maxFundingConfs: 1 }, wishes)).rejects.toThrow(
+      'confirmations',
+    );
+    expect(asked).toBe(2); // not needed, not asked
   });
   it('with the regtest profile is refused anywhere else', async () => {
     const { genesis } = LIQUID_NETWORKS.liquidv1;

@@ -124,6 +124,11 @@ describe('servers', () => {
     expect(codesOf({ ...honest('liquidv1'), servers: 1, around: { isSingleServerTrusted: true } })).toEqual([]);
   });
 
+  it('must all answer, also where one would be enough', () => {
+    const silent = (story: Story): Story => ({ ...story, server: ({ name }) => ({ name, problem: 'timeout' }) });
+    expect(codesOf({ ...silent(honest()), servers: 2 })).toEqual(['electrum_servers']);
+  });
+
   it.each([
     ['ssl://a.example.com:50002', 'ssl://b.example.com:50002', false],
     ['ssl://a.example.com:50002', 'ssl://B.Example.COM.:50002', false],
@@ -156,6 +161,11 @@ describe('a subsidy that does not pay the claim', () => {
   it('is no obstacle to a wallet that holds as much L-BTC', () => {
     expect(codesOf(dear(1_199n))).toEqual(['fee_subsidy_too_low']);
     expect(codesOf(dear(1_200n))).toEqual([]);
+  });
+  it('is one satoshi short of 1.5 claims', () => {
+    // 1000 sat for 600 vB: 1666.67 sat/kvB
+    expect(codesOf(inServer({ feeRate: satPerKvb(1_666n) })(honest()))).toEqual([]);
+    expect(codesOf(inServer({ feeRate: satPerKvb(1_667n) })(honest()))).toEqual(['fee_subsidy_too_low']);
   });
   it('must never be below 500 sat, however cheap the chain is', () => {
     const without = (story: Story): Story =>

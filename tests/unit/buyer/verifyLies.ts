@@ -44,7 +44,7 @@ export const inInvoice =
     invoice: { ...story.invoice, ...part },
   });
 export const inTerms = (part: object): Lie => inInvoice({ terms: (terms) => ({ ...terms, ...part }) });
-export const inOutputs =
+const inOutputs =
   (change: (outputs: TxOutput[], scriptPubKey: Buffer) => TxOutput[]): Lie =>
   (story) => ({
     ...story,
@@ -57,14 +57,14 @@ export const inServer =
     ...story,
     server: (view) => ({ ...view, ...part }),
   });
-export const inScript =
+const inScript =
   (change: (script: Buffer) => Buffer): Lie =>
   (story) => ({ ...story, witnessScript: change });
 
 const asset = (output: TxOutput): boolean => output.assetId === GOLD;
 export const changeAsset = (part: Partial<TxOutput>): Lie =>
   inOutputs((outputs) => outputs.map((output) => (asset(output) ? { ...output, ...part } : output)));
-export const changeSubsidy = (part: Partial<TxOutput>): Lie =>
+const changeSubsidy = (part: Partial<TxOutput>): Lie =>
   inOutputs((outputs) => outputs.map((output) => (asset(output) ? output : { ...output, ...part })));
 
 const inFields = (change: (fields: readonly Field[]) => readonly Field[]): Lie => inInvoice({ fields: change });

@@ -129,6 +129,33 @@ describe('canonical terms', () => {
       }),
     );
   });
+  it('with any character changed, added or left out are refused, or are other terms with another hash', () => {
+    const { text, hash } = FIRST;
+    const change = fc.record({
+      at: fc.nat(text.length),
+      removed: fc.nat(2),
+      added: fc.string({ unit: fc.constantFrom(...Array.from('0123456789abcdefx=\n\r \u0000A_')), maxLength: 2 }),
+    });
+    let read = 0;
+    fc.assert(
+      fc.property(change, ({ at, removed, added }) => {
+        const changed = `${text.slice(0, at)}${added}${text.slice(at + removed)}`;
+        if (changed === text) return;
+        let terms: Terms;
+        try {
+          terms = parseTerms(changed);
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'invalid_argument' });
+          return;
+        }
+        read += 1;
+        expect(canonicalTerms(terms)).toBe(changed);
+        expect(termsHash(terms)).not.toBe(hash);
+      }),
+      { numRuns: 3_000 },
+    );
+    expect(read).toBeGreaterThan(0);
+  });
   it('have another hash when any field differs', () => {
     const changes: Partial<Terms>[] = [
       { assetAmount: assetAmount(1001n) },

@@ -389,6 +389,19 @@ describe('the connection', () => {
     expect(await refusal(chain.history(SCRIPT))).toMatch(/no Electrum server.*tcp:\/\/127.0.0.1:1.*ECONNREFUSED/);
   });
 
+  it('is waited for by many at once without a warning on the terminal', async () => {
+    const warnings: string[] = [];
+    const warned = (warning: Error): number => warnings.push(warning.message);
+    process.on('warning', warned);
+    chain.close();
+    chain = connect(['tcp://127.0.0.1:1'], { timeouts: { reconnectWaitMs: 100 } });
+    const away = chain;
+    await Promise.all(Array.from({ length: 30 }, (_, i) => refusal(away.history(Buffer.of(i)))));
+    await new Promise(setImmediate);
+    process.off('warning', warned);
+    expect(warnings).toEqual([]);
+  });
+
   it('fails what is open when it breaks', async () => {
     server.methods.set('blockchain.scripthash.get_history', () => {
       server.dropAll();

@@ -1,0 +1,150 @@
+/** Who may say that a claim is over. Headers carry no work, so one server can make up any depth: on mainnet two must agree. */
+import { beforeAll, describe, expect, it } from 'vitest';
+
+import type { ChainSide } from '../../../src/buyer/buyer.js';
+import { signClaim, type ClaimSource } from '../../../src/buyer/claim.js';
+import { followClaim, type ClaimEnd } from '../../../src/buyer/claimFollow.js';
+import { beginClaim } from '../../../src/buyer/claimSign.js';
+import { hashPreimage, htlcWitnessScript, p2wpkhScriptPubKey } from '../../../src/core/htlc.js';
+import { buildRefund } from '../../../src/core/htlcSpend.js';
+import { LIQUID_NETWORKS } from '../../../src/core/network.js';
+import { parseTransaction, rawOf, txidOf } from '../../../src/core/tx.js';
+import {
+  assetAmount,
+  assetId,
+  blockHash,
+  blockHeight,
+  outpoint,
+  sat,
+  satPerKvb,
+  unixSecs,
+} from '../../../src/core/units.js';
+import { SwapError } from '../../../src/errors.js';
+import type { LiquidChain } from '../../../src/liquid/chain.js';
+import { keyOf, loadZkp, preimageOf, randomBytes } from '../core/zkp.js';
+
+const PREIMAGE = preimageOf('end');
+const TIP = 2_000;
+const { policyAsset } = LIQUID_NETWORKS.liquidv1;
+const terms = {
+  paymentHash: hashPreimage(PREIMAGE),
+  claimPkh: keyOf('buyer').pkh,
+  refundPkh: keyOf('refund').pkh,
+  refundHeight: blockHeight(TIP - 10),
+};
+const source: ClaimSource = {
+  network: 'liquidv1',
+  paymentHash: terms.paymentHash,
+  witnessScript: htlcWitnessScript(terms),
+  refundHeight: terms.refundHeight,
+  outpoints: [
+    { outpoint: outpoint('fa'.repeat(32), 0), assetId: assetId('11'.repeat(32)), value: assetAmount(250n) },
+    { outpoint: outpoint('fa'.repeat(32), 1), assetId: policyAsset, value: assetAmount(1_000n) },
+  ],
+  fundingTx: Buffer.of(1),
+  privateKey: keyOf('buyer').privateKey,
+  payoutScript: p2wpkhScriptPubKey(keyOf('payout').pubkey),
+};
+
+let claim: Buffer;
+let refund: Buffer;
+beforeAll(async () => {
+  const zkp = await loadZkp();
+  const now = { preimage: PREIMAGE, tipHeight: blockHeight(TIP), feeRate: satPerKvb(100n) };
+  claim = signClaim(zkp, source, now).raw;
+  const { tx } = buildRefund({
+    ...{ zkp, randomBytes, policyAsset, feeRate: satPerKvb(100n), maxFeeSat: sat(1_000n) },
+    ...{ outpoints: source.outpoints, witnessScript: source.witnessScript },
+    ...{ privateKey: keyOf('refund').privateKey, payoutScript: p2wpkhScriptPubKey(keyOf('seller').pubkey) },
+  });
+  refund = rawOf(tx);
+});
+
+const idOf = (raw: Buffer) => txidOf(parseTransaction(raw));
+const BLOCK = blockHash('b1'.repeat(32));
+const no = (): never => {
+  throw new Error('not asked in these tests');
+};
+
+/** A server that shows one spend so deep, or is away. */
+function server(host: string, shown: { readonly raw: Buffer; readonly depth: number } | undefined) {
+  const answer = async <T>(value: T): Promise<T> => {
+    if (shown === undefined) throw new SwapError('chain_unavailable', `${host} is away`);
+    return await Promise.resolve(value);
+  };
+  const raw = shown?.raw ?? Buffer.alloc(0);
+  const chain: LiquidChain = {
+    ...{ genesisHash: no, tips: no, blockAt: no, unspent: no, disagreement: () => undefined },
+    tip: async () => await answer({ height: blockHeight(TIP), hash: BLOCK, time: unixSecs(1_800_000_000) }),
+    history: async () =>
+      shown === undefined
+        ? await answer([])
+        : await answer([{ txid: idOf(raw), height: shown.depth === 0 ? 0 : TIP + 1 - shown.depth }]),
+    transaction: async () => await answer(raw),
+    proveInclusion: async () => await answer(BLOCK),
+    broadcast: async () => Promise.resolve({ kind: 'unknown', cause: 'swallowed' }),
+    feeRate: async () => await answer(satPerKvb(100n)),
+    ...{ subscribe: () => undefined, unsubscribe: () => undefined, onChange: () => () => undefined, close: no },
+  };
+  return { name: `ssl://${host}:50002`, chain };
+}
+
+const sideOf = (chains: ChainSide['chains'], over: Partial<ChainSide> = {}): ChainSide => ({
+  ...{ network: 'liquidv1' as const, chains, isSingleServerTrusted: false },
+  ...over,
+});
+
+/** Follows the claim for one look. */
+async function follow(side: ChainSide): Promise<{ kind: string; troubles: string[] }> {
+  const troubles: string[] = [];
+  const stop = new AbortController();
+  const versions = [{ txid: idOf(claim), raw: claim, height: blockHeight(TIP) }];
+  const ended: Promise<ClaimEnd | { kind: 'bump' }> = followClaim(side, source, {
+    versions,
+    signal: stop.signal,
+    onNews: () => undefined,
+    onTrouble: (error) => void troubles.push(error.message),
+  });
+  setTimeout(() => {
+    stop.abort();
+  }, 200);
+  return { kind: (await ended).kind, troubles };
+}
+
+describe('the end of a claim', () => {
+  const deep = (raw: Buffer) => ({ raw, depth: 3 });
+  it.each<[string, () => Buffer, string]>([
+    ['claimed', () => claim, 'claimed'],
+    ['refunded', () => refund, 'refunded'],
+  ])('as %s is not believed of one server while the other is away', async (_, raw, kind) => {
+    const alone = [server('evil.example', deep(raw())), server('own.test', undefined)];
+    const found = await follow(sideOf(alone));
+    expect(found.kind).toBe('pending');
+    expect(found.troubles.join()).toContain('expected 2 servers of different operators');
+    expect((await follow(sideOf(alone, { isSingleServerTrusted: true }))).kind).toBe(kind);
+    const both = [server('evil.example', deep(raw())), server('own.test', deep(raw()))];
+    expect((await follow(sideOf(both))).kind).toBe(kind);
+    const oneOperator = [server('a.evil.example', deep(raw())), server('b.evil.example', deep(raw()))];
+    expect((await follow(sideOf(oneOperator))).kind).toBe('pending');
+  });
+
+  it('is not there while two servers show different ones, whichever is deeper', async () => {
+    for (const [one, other] of [
+      [2, 5],
+      [5, 2],
+    ] as const) {
+      const side = sideOf([
+        server('evil.example', { raw: refund, depth: one }),
+        server('own.test', { raw: claim, depth: other }),
+      ]);
+      expect((await follow(side)).kind).toBe('pending');
+    }
+  });
+
+  it('does not keep a first claim from being signed', async () => {
+    const alone = [server('evil.example', deep(refund)), server('own.test', undefined)];
+    expect(await beginClaim(sideOf(alone), source)).toHaveProperty('need');
+    const both = [server('evil.example', deep(refund)), server('own.test', deep(refund))];
+    expect(await beginClaim(sideOf(both), source)).toEqual({ refunded: idOf(refund) });
+  });
+});
