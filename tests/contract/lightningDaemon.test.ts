@@ -73,12 +73,6 @@ describe('configuration', () => {
     expect(text).toContain('node.network');
     expect(text).toContain('grpc.listne');
   });
-  it('refuses plaintext on an address that others can reach', async () => {
-    const env = { LNNODED_GRPC__LISTEN: '0.0.0.0:0', LNNODED_NODE__DATA_DIR: join(dir, 'other') };
-    const { code, text } = await runToEnd(env);
-    expect(code).toBe(2);
-    expect(text).toContain('grpc.listen');
-  });
 });
 
 describe('access', () => {
@@ -98,7 +92,9 @@ describe('access', () => {
     const request = { paymentHash: Buffer.alloc(31), amountMsat: 0n, expirySecs: 0 };
     await expect(client.createHoldInvoice(request)).rejects.toMatchObject({
       code: Status.INVALID_ARGUMENT,
-      details: expect.stringMatching(/payment_hash.*amount_msat.*description_hash.*expiry_secs/) as string,
+      details: expect.stringMatching(
+        /^(?=.*\bpayment_hash: )(?=.*\bamount_msat: )(?=.*\bdescription_hash: )(?=.*\bexpiry_secs: )/,
+      ) as string,
     });
     close();
   });
