@@ -36,7 +36,6 @@ export const ANSWER_LIES: readonly Lie[] = [
   {
     name: 'txid of 31 bytes',
     codes: ['seller_answer_invalid'],
-    step: 'created',
     seller: told({ fundingTxid: OTHER.subarray(1) }),
   },
   {
@@ -70,7 +69,6 @@ export const ANSWER_LIES: readonly Lie[] = [
     name: 'swap id of 15 bytes',
     codes: ['seller_answer_invalid'],
     heard: 'nothing',
-    step: 'quoted',
     seller: () => ({ created: (swap) => ({ ...swap, swapId: swap.swapId.subarray(1) }) }),
   },
   { name: 'a later refund height in words', codes: [], seller: told({ refundHeight: 400_000_000 }) },

@@ -1,5 +1,4 @@
 /** A lie: where a seller, or one of the buyer's own servers, deviates from the truth, and what it is refused with. */
-import type { Step } from '../../src/buyer/record.js';
 import type { Terms } from '../../src/core/terms.js';
 import type { BlockHeight, PaymentHash, Txid } from '../../src/core/units.js';
 import type { Swap } from '../../src/gen/ln_liquid_swap/v1/swap.js';
@@ -53,8 +52,8 @@ export type Lie = {
    * nothing else, `the truth` which HTLC the seller funded.
    */
   readonly heard?: 'nothing' | 'its id' | 'the truth';
-  /** Where the purchase ends if it is refused: `unpaid`, unless it is said. */
-  readonly step?: Step | 'none';
+  /** Where the purchase ends if it is refused: `unpaid`, or `none` if it was not even begun. */
+  readonly step?: 'none';
   /** Told from the quote on; nothing is forged. */
   readonly quote?: SellerLie;
   /** Told by one of the buyer's servers. */
