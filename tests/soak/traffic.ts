@@ -18,7 +18,7 @@ const PAY_SECS = 15;
 const CLTV_DELTA = 144;
 const EXPIRY_SECS = 7200;
 
-export type End = 'A' | 'C';
+type End = 'A' | 'C';
 
 /** What is to become of a payment. */
 export type Plan = {

@@ -2,8 +2,6 @@
 import { satPerKvb, type SatPerKvb } from '../../core/units.js';
 import type { Database } from './db.js';
 
-export type FeeRateRows = ReturnType<typeof feeRateRows>;
-
 /** Statements over the table `fee_rates`; writes join the turn's transaction. */
 export function feeRateRows(db: Database) {
   const all = db.prepare<[], { target_blocks: bigint; sat_per_kvb: bigint }>('SELECT * FROM fee_rates');
