@@ -55,6 +55,10 @@ test-flow: (test-layer "flow")
 
 test-e2e: (test-layer "e2e")
 
+# lnd and btcd for tests/daemons: built once with Go into a cache folder, 3-6 minutes
+daemons:
+    node tests/tools/daemons.mjs
+
 # unit, store and contract tests on Node 24 (installed into a cache folder)
 test-node24:
     tests/tools/test-node24.sh

@@ -1,0 +1,101 @@
+/**
+ * Builds lnd, lncli and btcd at the versions that tests/daemons pins, once, into a cache folder outside the tree.
+ * `--where` only prints that folder: nothing without Go, and the folder may not be there yet.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+const MODULE = fileURLToPath(new URL('../daemons', import.meta.url));
+/** `invoicesrpc` is the one that hold invoices need; the others are used by client libraries. */
+const TAGS = 'autopilotrpc chainrpc invoicesrpc peersrpc signrpc walletrpc';
+const PROGRAMS = ['btcd', 'lnd', 'lncli'];
+const WAIT_MS = 30 * 60_000;
+
+const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'ln-liquid-swap', 'daemons');
+
+/** "go version go1.26.8 linux/amd64", or why there is none that can build the module. */
+function goVersion() {
+  const { status, stdout, stderr, error } = spawnSync('go', ['version'], { cwd: MODULE, encoding: 'utf8' });
+  if (error !== undefined) return { why: 'Go is not installed' };
+  return status === 0 ? { version: stdout.trim() } : { why: stderr.trim() };
+}
+
+function folderFor(version) {
+  const key = createHash('sha256');
+  for (const file of ['go.mod', 'go.sum']) key.update(readFileSync(join(MODULE, file)));
+  key.update(`${TAGS}\n${PROGRAMS.join(' ')}\n${version}`);
+  return join(cache, key.digest('hex').slice(0, 16));
+}
+
+/** Builds into a folder of its own, which becomes the cached one as a whole. */
+function build(folder) {
+  const fresh = mkdtempSync(join(cache, 'building-'));
+  try {
+    const flags = ['-mod=readonly', '-trimpath', '-buildvcs=false', '-ldflags=-s -w', `-tags=${TAGS}`];
+    execFileSync('go', ['build', ...flags, '-o', `${fresh}/`, 'tool'], {
+      cwd: MODULE,
+      env: { ...process.env, CGO_ENABLED: '0' },
+      stdio: ['ignore', 2, 2],
+    });
+    renameSync(fresh, folder);
+  } finally {
+    rmSync(fresh, { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error.code === 'EPERM';
+  }
+}
+
+/** Takes the lock, or waits until another run has built. The lock saves work; the rename is what keeps the cache whole. */
+async function lock(file, isDone) {
+  for (const deadline = Date.now() + WAIT_MS; ; await sleep(500)) {
+    if (isDone()) return () => undefined;
+    try {
+      writeFileSync(file, `${process.pid}`, { flag: 'wx' });
+      return () => rmSync(file, { force: true });
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error;
+    }
+    const owner = Number(readFileSync(file, { encoding: 'utf8', flag: 'a+' }));
+    if (owner > 0 && !isAlive(owner)) rmSync(file, { force: true });
+    if (Date.now() > deadline) throw new Error(`another run holds ${file}`);
+  }
+}
+
+const { version, why } = goVersion();
+if (process.argv.includes('--where')) {
+  if (version !== undefined) process.stdout.write(folderFor(version));
+} else if (version === undefined) {
+  process.stdout.write(`lnd and btcd were not built, and their suites will be skipped: ${why}\n`);
+} else {
+  const folder = folderFor(version);
+  const started = performance.now();
+  const isDone = () => existsSync(folder);
+  const isHit = isDone();
+  mkdirSync(cache, { recursive: true });
+  if (!isHit) {
+    const unlock = await lock(`${folder}.lock`, isDone);
+    try {
+      if (!isDone()) build(folder);
+    } finally {
+      unlock();
+    }
+  }
+  for (const program of PROGRAMS) {
+    const said = execFileSync(join(folder, program), ['--version'], { encoding: 'utf8', env: { HOME: folder } });
+    process.stdout.write(`${said.trim()}\n`);
+  }
+  const took = isHit ? 'cached' : `built in ${((performance.now() - started) / 1000).toFixed(0)} s`;
+  process.stdout.write(`${took}: ${folder}\n`);
+}
