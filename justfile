@@ -75,6 +75,10 @@ crash-matrix: build
 ln-soak: build
     vitest run -c tests/soak/vitest.config.ts
 
+# swaps on a real Elements node and electrs: ELEMENTSD_EXE=... ELECTRS_EXE=... just e2e-regtest
+e2e-regtest: build
+    vitest run -c tests/regtest/vitest.config.ts
+
 # kills the buyer's program at every step of a purchase, then at random moments: minutes
 buyer-kills: build
     vitest run -c tests/buyerKills/vitest.config.ts

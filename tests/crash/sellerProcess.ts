@@ -54,8 +54,8 @@ function environment(electrumUrl: string, arming: Arming, settings: Settings): N
   return {
     ...Object.fromEntries(inherited),
     ...OPEN_QUOTAS,
-    ...settings,
     SWAPD_ELECTRUM__SERVERS: `["${electrumUrl}"]`,
+    ...settings,
     ...(arming.failpoint === undefined ? {} : { FAILPOINT: arming.failpoint }),
     ...(arming.traceFile === undefined ? {} : { FAILPOINT_TRACE: arming.traceFile }),
   };

@@ -45,12 +45,16 @@ const DRIVE_DEADLINE_MS = 120_000;
 const DEEPENING_MS = 250;
 
 /**
- * Starts a world and takes the seller's place in it.
+ * Takes the seller's place in a world.
  *
  * @param settingsFor what the seller's configuration says otherwise in this world.
+ * @param start by default the sandbox with everything in it.
  */
-export async function openStage(settingsFor?: (world: TestWorld) => Promise<Settings>): Promise<Stage> {
-  const world = await startTestWorld();
+export async function openStage(
+  settingsFor?: (world: TestWorld) => Promise<Settings>,
+  start: () => Promise<TestWorld> = startTestWorld,
+): Promise<Stage> {
+  const world = await start();
   const settings = (await settingsFor?.(world)) ?? {};
   const { swapd, electrum, assets, policy_asset: lbtc } = world.file();
   await world.ask({ command: 'stop', name: 'swapd' });

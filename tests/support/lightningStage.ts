@@ -5,6 +5,7 @@ import { msat, paymentHash, type PaymentHash } from '../../src/core/units.js';
 import { PaymentStatus } from '../../src/gen/ln_liquid_swap/v1/swap.js';
 import type { HoldInvoice, LightningNode } from '../../src/lightning/node.js';
 import { isEnded, type SwapRow } from '../crash/sellerDatabase.js';
+import type { Settings } from '../crash/sellerProcess.js';
 import {
   buy,
   drive,
@@ -18,7 +19,7 @@ import {
   type Stage,
 } from '../crash/stage.js';
 import { startLightningProxy, type LightningProxy } from './lightningProxy.js';
-import { eventually } from './testWorld.js';
+import { eventually, type TestWorld } from './testWorld.js';
 
 /** Liquid blocks after which nobody may pay a fresh funding of this profile any more, and a margin. */
 const UNTIL_UNPAYABLE = 31;
@@ -51,13 +52,16 @@ export type LightningStage = Stage & {
   readonly payer: LightningNode;
 };
 
-export async function openLightningStage(): Promise<LightningStage> {
+export async function openLightningStage(
+  start?: () => Promise<TestWorld>,
+  settings: () => Settings = () => ({}),
+): Promise<LightningStage> {
   let lightning: LightningProxy | undefined;
   const stage = await openStage(async (world) => {
     const { seller, buyer } = world.file().lnnoded;
     lightning = await startLightningProxy(seller, buyer);
-    return { SWAPD_LIGHTNING__ADDRESS: lightning.address };
-  });
+    return { ...settings(), SWAPD_LIGHTNING__ADDRESS: lightning.address };
+  }, start);
   const payer = stage.buyer.buyer.lightning;
   if (lightning === undefined || payer === undefined) throw new Error('expected a proxy and a payer, found none');
   const proxy = lightning;

@@ -35,10 +35,11 @@ export type TestWorld = {
   readonly close: () => Promise<void>;
 };
 
-/** Starts the sandbox with everything in it. */
-export async function startTestWorld(): Promise<TestWorld> {
+/** Starts the sandbox with everything in it, or with what more options leave of it. */
+export async function startTestWorld(...options: readonly string[]): Promise<TestWorld> {
   const dir = mkdtempSync(join(tmpdir(), 'swap-world-'));
-  const args = [SANDBOX, 'run', '--dir', dir, '--json', '--liquid-block-secs', '0', '--bitcoin-block-secs', '0'];
+  const still = ['--liquid-block-secs', '0', '--bitcoin-block-secs', '0'];
+  const args = [SANDBOX, 'run', '--dir', dir, '--json', ...still, ...options];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let stderr = '';
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
@@ -66,7 +67,8 @@ export async function startTestWorld(): Promise<TestWorld> {
     close: async () => {
       child.kill('SIGTERM');
       await ended;
-      rmSync(dir, { recursive: true, force: true });
+      if (process.env['KEEP_E2E'] === '1') process.stdout.write(`kept: ${dir}\n`);
+      else rmSync(dir, { recursive: true, force: true });
     },
   };
 }

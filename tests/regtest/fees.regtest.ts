@@ -1,0 +1,51 @@
+/** A real node's least relay fee: what pays less is refused, what the seller and the buyer make pays enough. */
+import { expect, it } from 'vitest';
+
+import type { BroadcastFate } from '../crash/electrumProxy.js';
+import { readRows } from '../crash/sellerDatabase.js';
+import { buy, swapOf, swapWhen } from '../crash/stage.js';
+import { bought, endClaimed, pay, TAKEN, verified } from '../support/lightningStage.js';
+import { regtestSuite } from '../support/regtest/suite.js';
+import { eventually } from '../support/testWorld.js';
+
+const LOW = 100;
+const RAISED = 2_000;
+
+regtestSuite('the least relay fee of a real node', (stage) => {
+  const setFloor = (rate: number): Promise<unknown> => stage().world.ask({ command: 'floor', sat_per_kvb: rate });
+
+  it('that rises between signing and broadcast refuses the funding, which goes out when it falls', async () => {
+    let broadcasts = 0;
+    stage().proxy.onBroadcast = async (): Promise<BroadcastFate> => {
+      broadcasts += 1;
+      if (broadcasts === 1) await setFloor(RAISED);
+      return 'forward';
+    };
+    const created = await buy(stage());
+    const id = swapOf(created);
+    await eventually('a funding that was sent', () => Promise.resolve(broadcasts > 0 || undefined));
+    const row = await swapWhen(stage(), id, 'signed', ({ funding_txid: txid }) => txid !== null);
+    const { raw } = readRows(stage().database).txs.find(({ txid }) => txid === row.funding_txid) ?? {};
+    const { node } = stage().regtest;
+    expect(await node.refusal(raw?.toString('hex') ?? '')).toContain('min relay fee not met');
+    expect(await node.mempool()).toEqual([]);
+    stage().proxy.onBroadcast = undefined;
+    await setFloor(LOW);
+    expect(await node.refusal(raw?.toString('hex') ?? '')).toBeOneOf([undefined, 'txn-already-in-mempool']);
+    const swap = await verified(stage(), created);
+    await pay(stage(), swap);
+    expect(await endClaimed(stage(), [swap])).toEqual([TAKEN]);
+    expect((await swapWhen(stage(), id, 'claimed', () => true)).funding_txid).toBe(row.funding_txid);
+  });
+
+  it('that is high from the start is paid by the funding and the claim', async () => {
+    await setFloor(RAISED);
+    try {
+      const swap = await bought(stage());
+      await pay(stage(), swap);
+      expect(await endClaimed(stage(), [swap])).toEqual([TAKEN]);
+    } finally {
+      await setFloor(LOW);
+    }
+  });
+});

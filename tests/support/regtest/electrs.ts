@@ -1,0 +1,125 @@
+/** An electrs over an Elements node. */
+import { mkdirSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+import { z } from 'zod';
+
+import { eventually } from '../eventually.js';
+import { onFreePort } from '../freePort.js';
+import type { ElementsNode } from './elements.js';
+import { startNative, type NativeProgram } from './nativeProgram.js';
+
+const HOST = '127.0.0.1';
+const ANSWER_MS = 10_000;
+/** It looks for blocks by itself every few seconds. */
+const CAUGHT_UP_MS = 60_000;
+
+const tipSchema = z.object({ height: z.int(), hex: z.string() });
+
+export type Electrs = {
+  readonly host: string;
+  readonly port: number;
+  readonly url: string;
+  /** The result, as the server wrote it. @throws Error with the server's own. */
+  ask(method: string, ...params: readonly unknown[]): Promise<unknown>;
+  /** Waits until it serves the best block of its node. */
+  caughtUp(): Promise<void>;
+  restart(signal?: 'SIGTERM' | 'SIGKILL'): Promise<void>;
+  stop(): Promise<void>;
+  tail(): string;
+};
+
+/** One request over a connection of its own. */
+function ask(port: number, method: string, params: readonly unknown[]): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, HOST);
+    const fail = (error: Error): void => {
+      socket.destroy();
+      reject(error);
+    };
+    socket.setTimeout(ANSWER_MS, () => {
+      fail(new Error(`electrs: no answer to ${method}`));
+    });
+    socket.on('error', fail);
+    socket.on('close', () => {
+      reject(new Error(`electrs: connection closed at ${method}`));
+    });
+    createInterface({ input: socket }).on('line', (line) => {
+      const answer = z.object({ result: z.unknown(), error: z.unknown() }).partial().parse(JSON.parse(line));
+      socket.destroy();
+      if (answer.error === undefined || answer.error === null) resolve(answer.result);
+      else reject(new Error(typeof answer.error === 'string' ? answer.error : JSON.stringify(answer.error)));
+    });
+    socket.write(`${JSON.stringify({ jsonrpc: '2.0', id: 1, method, params })}\n`);
+  });
+}
+
+/** Starts it in a new folder and waits until it serves the node's chain. */
+export async function startElectrs(options: {
+  readonly exe: string;
+  readonly dir: string;
+  readonly node: ElementsNode;
+  readonly name?: string;
+}): Promise<Electrs> {
+  const { exe, dir, node, name = 'electrs' } = options;
+  mkdirSync(dir, { recursive: true });
+  const db = join(dir, 'db');
+  let program: NativeProgram;
+  const startOn = (port: number): Promise<number> =>
+    onFreePort((http) =>
+      onFreePort(async (monitoring) => {
+        const args = [
+          '-vv',
+          '--timestamp',
+          '--jsonrpc-import',
+          ...['--network', 'liquidregtest'],
+          ...['--db-dir', db],
+          ...['--daemon-dir', node.dataDir],
+          ...['--daemon-rpc-addr', node.rpcAddress],
+          ...['--cookie', node.cookie],
+          ...['--electrum-rpc-addr', `${HOST}:${port}`],
+          ...['--http-addr', `${HOST}:${http}`],
+          ...['--monitoring-addr', `${HOST}:${monitoring}`],
+        ];
+        const probe = async (): Promise<true> => {
+          await ask(port, 'server.version', ['test', '1.4']);
+          return true;
+        };
+        program = await startNative({ name, exe, args, logFile: join(dir, `${name}.log`), probe });
+        return port;
+      }),
+    );
+  const port = await onFreePort(startOn);
+  const electrs: Electrs = {
+    host: HOST,
+    port,
+    url: `tcp://${HOST}:${port}`,
+    ask: (method, ...params) => ask(port, method, params),
+    caughtUp: async () => {
+      const { height, hash } = await node.tip();
+      const header = z.string().parse(await node.rpc('getblockheader', hash, false));
+      await eventually(
+        `${name} at block ${height}`,
+        async () => {
+          program.signal('SIGUSR1'); // look now
+          const served = tipSchema.parse(await ask(port, 'blockchain.headers.subscribe', []));
+          return served.height === height && served.hex === header;
+        },
+        CAUGHT_UP_MS,
+      ).catch((cause: unknown) => {
+        throw new Error(`${name} did not catch up\n${program.tail()}`, { cause });
+      });
+    },
+    restart: async (signal = 'SIGTERM') => {
+      await program.stop(signal);
+      await startOn(port);
+      await electrs.caughtUp();
+    },
+    stop: () => program.stop(),
+    tail: () => program.tail(),
+  };
+  await electrs.caughtUp();
+  return electrs;
+}
