@@ -1,37 +1,31 @@
-/** Two nodes and a chain from nothing: a channel, an invoice, a payment. */
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+/** Two nodes and a chain from nothing: a channel, payments, restarts, the close. Real daemons: tests/daemons. */
+import { expect, it, vi } from 'vitest';
 
-import { awaitOnStage, playChannelPayment } from '../support/channelPayment.js';
-import { startLnnodedStage } from '../support/lnnodedPrograms.js';
+import { awaitOnStage } from '../support/channelPayment.js';
+import { describeChannelLife } from '../support/channelScenario.js';
+import { startLnnoded, startSandboxChain } from '../support/lnnodedPrograms.js';
+import { startStage } from '../support/stage.js';
 
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 120_000 });
 
-let stage: Awaited<ReturnType<typeof startLnnodedStage>>;
+const start = () => startStage({ chain: startSandboxChain, payer: startLnnoded, payee: startLnnoded });
 
-beforeAll(async () => {
-  stage = await startLnnodedStage();
-});
-afterAll(async () => {
-  await stage.close();
-});
-
-it('two nodes open a channel that both can use, and a payment succeeds at both ends', async () => {
-  expect(await playChannelPayment(stage)).toEqual({
-    outbound: 'SUCCEEDED',
-    inbound: 'SUCCEEDED',
-    isPreimageRight: true,
-    receivedMsat: 25_000_000n,
-  });
-});
+describeChannelLife('the sandbox, lnnoded to lnnoded', start);
 
 it('a wait that fails names what it waited for and shows the end of every log', async () => {
-  const failing = awaitOnStage(stage, { what: 'a miracle', ms: 50 }, () => Promise.reject(new Error('no miracle yet')));
-  const { message } = await failing.then(
-    () => new Error('it did not fail'),
-    (error: unknown) => error as Error,
-  );
-  expect(message).toContain('not in time: a miracle; the last answer: no miracle yet');
-  expect(message).toContain('the end of the log of the Bitcoin chain ---\nin this process; tip');
-  expect(message).toMatch(/the end of the log of lnnoded payer ---\n\{.*channel ready/s);
-  expect(message).toMatch(/the end of the log of lnnoded payee ---\n\{/);
+  const stage = await start();
+  try {
+    const miracle = { what: 'a miracle', ms: 50 };
+    const failing = awaitOnStage(stage, miracle, () => Promise.reject(new Error('no miracle yet')));
+    const { message } = await failing.then(
+      () => new Error('it did not fail'),
+      (error: unknown) => error as Error,
+    );
+    expect(message).toContain('not in time: a miracle; the last answer: no miracle yet');
+    expect(message).toContain('the end of the log of the Bitcoin chain ---\nin this process; tip');
+    expect(message).toMatch(/the end of the log of lnnoded payer ---\n\{/);
+    expect(message).toMatch(/the end of the log of lnnoded payee ---\n\{/);
+  } finally {
+    await stage.close();
+  }
 });

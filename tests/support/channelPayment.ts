@@ -1,26 +1,31 @@
 /**
- * A channel and a payment between two nodes that begin with nothing, told once for every kind of node: over the port for
- * money, and over a small wrapper of the processes for what only an operator does.
+ * A chain and two Lightning nodes as programs, of whatever kind: over the port for money, and over a small wrapper of the
+ * processes for what only an operator does.
  */
-import { createHash } from 'node:crypto';
-
-import { hex, msat, type Pubkey } from '../../src/core/units.js';
+import type { Pubkey } from '../../src/core/units.js';
 import type { LightningNode } from '../../src/lightning/node.js';
 import { eventually } from './eventually.js';
-import { invoiceRequest, newSecret } from './lightningWorld.js';
 
-const CAPACITY_SATS = 1_000_000n;
-const AMOUNT_MSAT = 25_000_000n;
-const WAIT_MS = 60_000;
+const WAIT_MS = 120_000;
 const TAIL_LINES = 20;
+const TAIL_MARK = '--- the end of the log of';
 
 /** A Bitcoin regtest chain. */
 export type ChainProgram = {
   readonly name: string;
+  /** Its JSON-RPC; the certificate for https. */
+  readonly login: {
+    readonly url: string;
+    readonly user: string;
+    readonly password: string;
+    readonly caFile?: string | undefined;
+  };
   /** Pays to an address, in the next block. */
   fund(address: string, sats: bigint): Promise<void>;
   mine(blocks: number): Promise<void>;
   tipHeight(): Promise<number>;
+  /** Transactions that wait for a block. */
+  waiting(): Promise<number>;
   log(): string;
   stop(): Promise<void>;
 };
@@ -29,6 +34,7 @@ export type ChainProgram = {
 export type NodeProgram = {
   readonly name: string;
   readonly nodeId: Pubkey;
+  /** Another one after a restart. */
   readonly port: LightningNode;
   /** host:port for peers. */
   readonly peerAddress: string;
@@ -37,6 +43,9 @@ export type NodeProgram = {
   connect(peer: NodeProgram): Promise<void>;
   openChannel(peer: NodeProgram, capacitySats: bigint): Promise<void>;
   hasUsableChannel(peer: NodeProgram): Promise<boolean>;
+  /** Asks the peer to close the channel with it; returns when that is under way. */
+  closeChannel(peer: NodeProgram): Promise<void>;
+  restart(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
   log(): string;
   stop(): Promise<void>;
 };
@@ -47,22 +56,19 @@ export type ChannelPaymentStage = {
   readonly payee: NodeProgram;
 };
 
-/** What the two ends saw. */
-export type ChannelPayment = {
-  readonly outbound: string;
-  readonly inbound: string;
-  readonly isPreimageRight: boolean;
-  readonly receivedMsat: bigint;
-};
-
-function tails({ chain, payer, payee }: ChannelPaymentStage): string {
-  return [chain, payer, payee]
-    .map((program) => {
-      const lines = program.log().trimEnd().split('\n').slice(-TAIL_LINES);
-      return `--- the end of the log of ${program.name} ---\n${lines.join('\n')}`;
-    })
-    .join('\n');
+/** An error that also shows the end of every program's log. */
+export function withTails({ chain, payer, payee }: ChannelPaymentStage, message: string, cause: unknown): Error {
+  if (message.includes(TAIL_MARK)) return new Error(message, { cause });
+  const tails = [chain, payer, payee].map((program) => {
+    const lines = program.log().trimEnd().split('\n').slice(-TAIL_LINES);
+    return `${TAIL_MARK} ${program.name} ---\n${lines.join('\n')}`;
+  });
+  return new Error([message, ...tails].join('\n'), { cause });
 }
+
+/** What an error says; clients of lnd reject with an array. */
+const wordsOf = (error: unknown): string =>
+  error instanceof Error ? error.message : Array.isArray(error) ? error.slice(0, 2).join(' ') : String(error);
 
 /** Waits with a deadline. @throws Error with the end of every program's log */
 export async function awaitOnStage<T>(
@@ -82,54 +88,7 @@ export async function awaitOnStage<T>(
       ms,
     );
   } catch (cause) {
-    const last = why instanceof Error ? `; the last answer: ${why.message}` : '';
-    throw new Error(`not in time: ${what}${last}\n${tails(stage)}`, { cause });
+    const last = why === undefined ? '' : `; the last answer: ${wordsOf(why)}`;
+    throw withTails(stage, `not in time: ${what}${last}`, cause);
   }
-}
-
-/** Coins, channel, invoice, payment. */
-export async function playChannelPayment(stage: ChannelPaymentStage): Promise<ChannelPayment> {
-  const { chain, payer, payee } = stage;
-  const until = <T>(what: string, probe: () => Promise<T | undefined | false>): Promise<T> =>
-    awaitOnStage(stage, { what }, probe);
-  const atTip = (node: NodeProgram): Promise<unknown> =>
-    until(`${node.name} at the tip`, async () => {
-      const { blockHeight, isSynced } = await node.port.getInfo();
-      return isSynced && blockHeight === (await chain.tipHeight());
-    });
-
-  await chain.fund(await payer.newAddress(), CAPACITY_SATS + 100_000n);
-  await chain.mine(1);
-  await until('the coins of the payer', async () => (await payer.confirmedSats()) > CAPACITY_SATS);
-  await payer.connect(payee);
-  await payer.openChannel(payee, CAPACITY_SATS);
-  await chain.mine(6);
-  await Promise.all([atTip(payer), atTip(payee)]);
-  await until('the channel usable at the payer', () => payer.hasUsableChannel(payee));
-  await until('the channel usable at the payee', () => payee.hasUsableChannel(payer));
-
-  const { preimage, paymentHash } = newSecret();
-  const request = invoiceRequest(paymentHash, { amountMsat: msat(AMOUNT_MSAT) });
-  const { bolt11 } = await payee.port.createHoldInvoice(request);
-  const paying = payer.port.pay({ bolt11, maxFeeMsat: msat(0n), maxTotalCltvDelta: 1_000, timeoutSecs: 60 });
-  paying.catch(() => undefined); // awaited below
-  await until('the payment held', async () => (await payee.port.lookupInvoice(paymentHash))?.state === 'HELD');
-  await payee.port.settleInvoice(preimage);
-  const inbound = await until('the payment received', async () => {
-    const invoice = await payee.port.lookupInvoice(paymentHash);
-    return invoice?.state === 'SETTLED' && invoice;
-  });
-  await until(
-    'the end of the payment',
-    async () => (await payer.port.lookupPayment(paymentHash))?.state !== 'IN_FLIGHT',
-  );
-  const outbound = await paying;
-  const isPreimageRight =
-    outbound.state === 'SUCCEEDED' && hex(createHash('sha256').update(outbound.preimage).digest()) === paymentHash;
-  return {
-    outbound: outbound.state,
-    inbound: inbound.state === 'SETTLED' ? 'SUCCEEDED' : inbound.state,
-    isPreimageRight,
-    receivedMsat: inbound.heldMsat,
-  };
 }

@@ -18,12 +18,22 @@ function freePort(): Promise<number> {
 }
 
 /** Starts something on a free port, and on another one if somebody else was quicker. */
-export async function onFreePort<T>(start: (port: number) => Promise<T>): Promise<T> {
+export const onFreePort = <T>(start: (port: number) => Promise<T>): Promise<T> =>
+  onFreePorts(
+    (port) => start(port),
+    () => true,
+  );
+
+/** The same for two ports; only errors that say that a port was taken are worth another attempt. */
+export async function onFreePorts<T>(
+  start: (first: number, second: number) => Promise<T>,
+  isPortTaken: (error: unknown) => boolean,
+): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await start(await freePort());
+      return await start(await freePort(), await freePort());
     } catch (error) {
-      if (attempt === ATTEMPTS) throw error;
+      if (attempt === ATTEMPTS || !isPortTaken(error)) throw error;
     }
   }
 }

@@ -28,7 +28,12 @@ export type Ready = z.output<typeof readySchema>;
 
 export type LnnodedOptions = {
   readonly dir: string;
-  readonly bitcoind: { readonly url: string; readonly user: string; readonly password: string };
+  readonly bitcoind: {
+    readonly url: string;
+    readonly user: string;
+    readonly password: string;
+    readonly caFile?: string | undefined;
+  };
   /** Base of an Esplora API to use instead of bitcoind. */
   readonly esplora?: string | undefined;
   /** More lines of configuration. */
@@ -41,6 +46,7 @@ export type LnnodedOptions = {
 function chainSection({ dir, bitcoind, esplora }: LnnodedOptions): string {
   if (esplora !== undefined) return `[esplora]\nurl = "${esplora}"`;
   return `[bitcoind]
+${bitcoind.caFile === undefined ? '' : `ca_file = ${JSON.stringify(bitcoind.caFile)}`}
 url = "${bitcoind.url}"
 user = "${bitcoind.user}"
 password_file = ${JSON.stringify(join(dir, 'password'))}`;

@@ -1,0 +1,59 @@
+/** lnd as a program of a stage. */
+import { addPeer, closeChannel, createChainAddress, getChainBalance, getChannels, openChannel } from 'lightning';
+
+import { connectLnd } from '../../../src/lightning/lnd.js';
+import { createLogger } from '../../../src/log.js';
+import type { NodeProgram } from '../channelPayment.js';
+import { tailOf } from './child.js';
+import { startFeeServer } from './feeServer.js';
+import type { FullNode } from './fullNode.js';
+import { LndProcess } from './lnd.js';
+
+const LOG_LINES = 200;
+/** What the port needs for selling and buying. */
+const PERMISSIONS = ['info:read', 'invoices:read', 'invoices:write', 'offchain:read', 'offchain:write'];
+
+/** Starts lnd in a folder of its own under `dir`, with a fee server. */
+export async function startLnd(dir: string, name: string, chain: FullNode): Promise<NodeProgram> {
+  const fees = await startFeeServer();
+  const program = new LndProcess({ dir, name, chain, feeUrl: fees.url });
+  try {
+    await program.start();
+  } catch (error) {
+    await fees.close();
+    throw error;
+  }
+  const { lnd, rpcAddress: address, tlsCertFile } = program;
+  const macaroonFile = await program.bakeMacaroon(PERMISSIONS);
+  const port = connectLnd({ address, tlsCertFile, macaroonFile, log: createLogger('test', 'silent') });
+  const channelsWith = async (peer: NodeProgram) =>
+    (await getChannels({ lnd })).channels.filter(({ partner_public_key: id }) => id === peer.nodeId);
+  return {
+    name: `lnd ${name}`,
+    nodeId: program.nodeId,
+    port,
+    peerAddress: program.peerAddress,
+    newAddress: async () => (await createChainAddress({ lnd, format: 'p2wpkh' })).address,
+    confirmedSats: async () => BigInt((await getChainBalance({ lnd })).chain_balance),
+    connect: async ({ nodeId, peerAddress }) => {
+      await addPeer({ lnd, public_key: nodeId, socket: peerAddress });
+    },
+    openChannel: async ({ nodeId }, capacitySats) => {
+      const request = { local_tokens: Number(capacitySats), partner_public_key: nodeId, is_private: true };
+      await openChannel({ lnd, ...request });
+    },
+    hasUsableChannel: async (peer) => (await channelsWith(peer)).some(({ is_active: isActive }) => isActive),
+    closeChannel: async (peer) => {
+      for (const { transaction_id, transaction_vout } of await channelsWith(peer)) {
+        await closeChannel({ lnd, transaction_id, transaction_vout });
+      }
+    },
+    restart: (signal) => program.restart(signal),
+    log: () => tailOf(program.logFile, LOG_LINES),
+    stop: async () => {
+      port.close();
+      await program.stop('SIGKILL');
+      await fees.close();
+    },
+  };
+}
