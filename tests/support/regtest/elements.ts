@@ -19,7 +19,7 @@ const FIRST_BLOCKS_AGE_SECS = 3_600;
 const SAT_PER_LBTC = 100_000_000;
 
 /** An answer of the node that is an error. */
-class RpcError extends Error {
+export class RpcError extends Error {
   readonly code: number;
 
   constructor(code: number, message: string) {

@@ -15,6 +15,8 @@ type Coin = { readonly txid: string; readonly vout: number; readonly value: bigi
 export type Purse = {
   /** Pays into the mempool, blinded if the address says so. */
   gift(gift: { readonly address: string; readonly assetId: string; readonly amount: bigint }): Promise<string>;
+  /** An L-BTC output that anyone may spend, in the mempool. */
+  free(amount: bigint): Promise<Coin>;
   /** Issues an asset, all of it for the purse, into the mempool. */
   issue(amount: bigint): Promise<AssetId>;
 };
@@ -97,6 +99,16 @@ export async function openPurse(node: ElementsNode, freeSat = 2_100_000_000_000_
       const txid = await send(tx);
       rest.forEach(({ id, value }, vout) => coins.set(id, { txid, vout, value }));
       return txid;
+    },
+    free: async (amount) => {
+      const coin = coinOf(POLICY_ASSET);
+      const rest = coin.value - amount - FEE_SAT;
+      const tx = spend([coin]);
+      addPlain(tx, ANYONE, POLICY_ASSET, rest);
+      addPlain(tx, ANYONE, POLICY_ASSET, amount);
+      const txid = await send(tx);
+      coins.set(POLICY_ASSET, { txid, vout: 0, value: rest });
+      return { txid, vout: 1, value: amount };
     },
     issue: async (amount) => {
       const coin = coinOf(POLICY_ASSET);
