@@ -3,8 +3,18 @@ import { expect, it } from 'vitest';
 
 import type { BroadcastFate } from '../crash/electrumProxy.js';
 import { readRows } from '../crash/sellerDatabase.js';
-import { buy, swapOf, swapWhen } from '../crash/stage.js';
-import { bought, endClaimed, pay, TAKEN, verified } from '../support/lightningStage.js';
+import { buy, mineToRefundHeight, swapOf, swapWhen } from '../crash/stage.js';
+import {
+  bought,
+  endClaimed,
+  endRefunded,
+  mineToUnpayable,
+  NEVER_PAID,
+  pay,
+  paymentIs,
+  TAKEN,
+  verified,
+} from '../support/lightningStage.js';
 import { regtestSuite } from '../support/regtest/suite.js';
 import { eventually } from '../support/testWorld.js';
 
@@ -31,6 +41,7 @@ regtestSuite('the least relay fee of a real node', (stage) => {
     expect(await node.mempool()).toEqual([]);
     stage().proxy.onBroadcast = undefined;
     await setFloor(LOW);
+    await stage().world.mine(1); // it is sent again with each block
     expect(await node.refusal(raw?.toString('hex') ?? '')).toBeOneOf([undefined, 'txn-already-in-mempool']);
     const swap = await verified(stage(), created);
     await pay(stage(), swap);
@@ -40,10 +51,46 @@ regtestSuite('the least relay fee of a real node', (stage) => {
 
   it('that is high from the start is paid by the funding and the claim', async () => {
     await setFloor(RAISED);
+    await stage().regtest.electrs.restart(); // it asks its node only once
     try {
       const swap = await bought(stage());
       await pay(stage(), swap);
       expect(await endClaimed(stage(), [swap])).toEqual([TAKEN]);
+    } finally {
+      await setFloor(LOW);
+      await stage().regtest.electrs.restart();
+    }
+  });
+
+  it('that electrs does not tell, since it remembers a lower one, is found by a claim that pays more', async () => {
+    const swap = await bought(stage());
+    await pay(stage(), swap);
+    await paymentIs(stage(), swap, 'SETTLED');
+    await setFloor(RAISED);
+    try {
+      expect(await stage().regtest.electrs.ask('blockchain.relayfee')).toBeLessThan(RAISED / 100_000_000);
+      expect(await endClaimed(stage(), [swap])).toEqual([TAKEN]);
+    } finally {
+      await setFloor(LOW);
+    }
+  });
+
+  it('that electrs does not tell is found by a refund that pays more', async () => {
+    const swap = await bought(stage());
+    await mineToUnpayable(stage());
+    const row = await paymentIs(stage(), swap, 'CANCELED');
+    await setFloor(RAISED);
+    try {
+      await mineToRefundHeight(stage(), row);
+      await eventually(
+        'a refund that the node takes',
+        async () => {
+          await stage().world.mine(1); // each raises it sooner or later
+          return (await stage().regtest.node.mempool()).length > 0 || undefined;
+        },
+        120_000,
+      );
+      expect(await endRefunded(stage(), swap)).toEqual(NEVER_PAID);
     } finally {
       await setFloor(LOW);
     }
