@@ -1,91 +1,32 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+/** Nodes of lnnoded that are killed: the contract of the port, and what only lnnoded's own API shows. */
+import { describe, expect, it } from 'vitest';
 
-import { msat, type PaymentHash } from '../../src/core/units.js';
+import { msat } from '../../src/core/units.js';
 import { eventually } from '../support/eventually.js';
-import {
-  invoiceRequest,
-  newSecret,
-  startLightningWorld,
-  type LightningWorld,
-  type Peer,
-} from '../support/lightningWorld.js';
+import type { LightningWorld, Peer } from '../support/lightningWorld.js';
+import { lnnodedBackend } from '../support/lnnodedPortWorld.js';
+import { portRestartScene, portRestartSuite } from './port/portSuite.js';
 
 let world: LightningWorld;
 let payer: Peer;
 let payee: Peer;
 
-beforeAll(async () => {
-  world = await startLightningWorld(['payer', 'payee']);
-  await world.openChannel({ from: 'payer', to: 'payee', capacitySats: 5_000_000n });
-  payer = world.peer('payer');
-  payee = world.peer('payee');
+const backend = lnnodedBackend({
+  ready: (opened) => {
+    world = opened;
+    payer = world.peer('payer');
+    payee = world.peer('payee');
+  },
 });
-
-afterAll(async () => {
-  await world.close();
-});
+const scene = portRestartScene(backend);
 
 const limits = { maxFeeMsat: msat(0n), maxTotalCltvDelta: 200 };
-
-const invoiceIs = (paymentHash: PaymentHash, state: string): Promise<unknown> =>
-  eventually(`invoice ${state}`, async () => (await payee.port.lookupInvoice(paymentHash))?.state === state);
-
-const paymentIs = (paymentHash: PaymentHash, state: string): Promise<unknown> =>
-  eventually(`payment ${state}`, async () => (await payer.port.lookupPayment(paymentHash))?.state === state);
-
-async function heldPayment() {
-  const secret = newSecret();
-  const { bolt11 } = await payee.port.createHoldInvoice(invoiceRequest(secret.paymentHash));
-  const call = payer.port.pay({ ...limits, bolt11, timeoutSecs: 20 }).catch(() => undefined);
-  await invoiceIs(secret.paymentHash, 'HELD');
-  return { ...secret, call };
-}
 
 /** Msat that arrived at the payee since the channel was opened, less what is in flight. */
 async function received(): Promise<bigint> {
   const { channels } = await payee.client.listChannels({});
   return channels.reduce((sum, channel) => sum + channel.outboundCapacityMsat, 0n);
 }
-
-describe('a restart', () => {
-  it.each(['payee', 'payer'])('of the %s, ordered, keeps the channel and the payments', async (name) => {
-    const before = await heldPayment();
-    await payee.port.settleInvoice(before.preimage);
-    await before.call;
-    await world.restart(name, 'SIGTERM');
-    await world.allUsable();
-    expect(await payer.port.lookupPayment(before.paymentHash)).toMatchObject({ state: 'SUCCEEDED' });
-    expect(await payee.port.lookupInvoice(before.paymentHash)).toMatchObject({ state: 'SETTLED' });
-    const after = await heldPayment();
-    await payee.port.settleInvoice(after.preimage);
-    expect(await after.call).toMatchObject({ state: 'SUCCEEDED' });
-  });
-  it.each([
-    ['payee', 'SETTLED', 'SUCCEEDED'],
-    ['payee', 'CANCELED', 'FAILED'],
-    ['payer', 'SETTLED', 'SUCCEEDED'],
-    ['payer', 'CANCELED', 'FAILED'],
-  ] as const)('after a kill of the %s a held payment can still be %s', async (name, invoiceState, paymentState) => {
-    const { paymentHash, preimage } = await heldPayment();
-    await world.restart(name, 'SIGKILL');
-    expect(await payee.port.lookupInvoice(paymentHash)).toMatchObject({ state: 'HELD', isHtlcPending: true });
-    expect(await payer.port.lookupPayment(paymentHash)).toEqual({ state: 'IN_FLIGHT' });
-    await world.allUsable();
-    if (invoiceState === 'SETTLED') await payee.port.settleInvoice(preimage);
-    else await payee.port.cancelInvoice(paymentHash);
-    await invoiceIs(paymentHash, invoiceState);
-    await paymentIs(paymentHash, paymentState);
-  });
-  it('after a kill at the moment of settling ends settled on both sides', async () => {
-    const { paymentHash, preimage } = await heldPayment();
-    const settling = payee.port.settleInvoice(preimage).catch(() => undefined);
-    await world.restart('payee', 'SIGKILL');
-    await settling;
-    await payee.port.settleInvoice(preimage);
-    await invoiceIs(paymentHash, 'SETTLED');
-    await paymentIs(paymentHash, 'SUCCEEDED');
-  });
-});
 
 describe('kills in the middle of payments', () => {
   const AMOUNT = 2_000_000n;
@@ -134,5 +75,23 @@ describe('kills in the middle of payments', () => {
     expect(after.paid.sort()).toEqual(after.settled.sort());
     const count = BigInt(after.settled.length - before.settled.length);
     if (capacity > 0n) expect((await received()) - capacity).toBe(count * AMOUNT);
+  });
+});
+
+portRestartSuite(scene, backend);
+
+describe('the coins of a channel that was closed for a payment', () => {
+  const confirmedSats = async ({ client }: Peer): Promise<bigint> => (await client.walletBalance({})).confirmedSats;
+  const FEES = 20_000n;
+
+  it('come back to both sides, also when the node is killed before', async () => {
+    await world.restart('payee', 'SIGKILL');
+    await world.mine(144);
+    await eventually('sweeps', () => world.chain.mempoolTxids().length > 0);
+    await eventually('coins of both', async () => {
+      await world.mine(1);
+      const [ofPayer, ofPayee] = [await confirmedSats(payer), await confirmedSats(payee)];
+      return ofPayee > 1_000_000n - FEES && ofPayer + ofPayee > 5_000_000n - FEES;
+    });
   });
 });

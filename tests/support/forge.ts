@@ -2,17 +2,14 @@
  * Makes what a seller could hand over instead of the honest swap: another HTLC, really funded on the sandbox's chain, and
  * another invoice, signed with the key of the seller's own node. Everything but the one lie is right.
  */
-import { createHmac, randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 
-import { BIP32Factory } from 'bip32';
 import type { Transaction } from 'liquidjs-lib';
-import * as ecc from 'tiny-secp256k1';
 
 import type { Zkp } from '../../src/core/blind.js';
 import { explicitOutput, fundingOutputs } from '../../src/core/funding.js';
-import { htlcWitnessScript, p2wpkhScriptPubKey, p2wshScriptPubKey, publicKeyOf } from '../../src/core/htlc.js';
+import { htlcWitnessScript, p2wpkhScriptPubKey, p2wshScriptPubKey } from '../../src/core/htlc.js';
 import type { HtlcTerms } from '../../src/core/htlc.js';
 import { encodeAddress } from '../../src/core/network.js';
 import type { Terms } from '../../src/core/terms.js';
@@ -31,6 +28,7 @@ import {
 import { assetAmount, assetId, hex, outpoint, txid, type AssetId, type Txid } from '../../src/core/units.js';
 import type { LiquidChain } from '../../src/liquid/chain.js';
 import { keyOf, type TestKey } from '../unit/core/zkp.js';
+import { lnnodedKey } from './lnnodedKey.js';
 import type { TestWorld } from './testWorld.js';
 
 const FEE_SAT = 1_000n;
@@ -66,16 +64,10 @@ export type Forge = {
   readonly broadcast: (raw: Buffer) => Promise<void>;
 };
 
-/** Private key of the seller's node: LDK's, from the seed of its data folder. */
+/** Private key of the seller's node. */
 export function sellerNodeKey(world: TestWorld): Buffer {
   const { dir, node_id: nodeId } = world.file().lnnoded.seller;
-  const seed = Buffer.from(readFileSync(join(dir, 'data', 'seed'), 'utf8').trim(), 'hex');
-  const ldkSeed = createHmac('sha256', seed).update('lnnoded ldk').digest();
-  const { privateKey } = BIP32Factory(ecc).fromSeed(ldkSeed).deriveHardened(0);
-  if (privateKey === undefined || publicKeyOf(privateKey) !== nodeId) {
-    throw new Error(`expected the key of node ${nodeId} in ${dir}`);
-  }
-  return Buffer.from(privateKey);
+  return lnnodedKey(join(dir, 'data'), nodeId);
 }
 
 /** Buys coins of the faucet for so many forged fundings; mines what is needed. */

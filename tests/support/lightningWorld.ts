@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import {
+  displayHex,
   msat,
   paymentHash as paymentHashOf,
   preimage as preimageOf,
@@ -125,8 +126,8 @@ export async function startLightningWorld(
     Promise.all(
       running().map(({ client }) =>
         eventually('nodes at the tip', async () => {
-          const { blockHeight } = await client.getNodeInfo({}).catch(() => ({ blockHeight: -1 }));
-          return blockHeight === chain.tip.height;
+          const { blockHash } = await client.getNodeInfo({}).catch(() => ({ blockHash: Buffer.alloc(0) }));
+          return displayHex(blockHash) === chain.tip.hash;
         }),
       ),
     );

@@ -1,0 +1,46 @@
+/**
+ * The contract of the Lightning port (src/lightning/node.ts), for every kind of node. What a backend does in its own way
+ * is one of its traits, which are asserted here.
+ */
+import { vi } from 'vitest';
+
+import { frozenSuite } from './frozen.js';
+import { invoiceSuite } from './invoices.js';
+import { limitSuite } from './limits.js';
+import { partsSuite } from './parts.js';
+import { paymentSuite } from './payments.js';
+import type { Backend } from './portWorld.js';
+import { restartSuite } from './restarts.js';
+import { openScene, type Scene } from './scene.js';
+import { vanishedPayerSuite } from './vanishedPayer.js';
+import { watchSuite } from './watch.js';
+
+const PATIENCE = { testTimeout: 120_000, hookTimeout: 180_000 };
+
+/** Promises about invoices and payments while the nodes run. `other` stands beside payer and payee. */
+export function portSuite(backend: Backend): void {
+  vi.setConfig(PATIENCE);
+  const scene = openScene(backend, [
+    { from: 'payer', to: 'payee', capacitySats: 2_000_000n, pushMsat: 500_000_000n },
+    { from: 'other', to: 'payee', capacitySats: 1_000_000n },
+    { from: 'payer', to: 'other', capacitySats: 1_000_000n },
+  ]);
+  invoiceSuite(scene, backend);
+  paymentSuite(scene, backend);
+  limitSuite(scene, backend);
+  watchSuite(scene);
+  partsSuite(scene);
+}
+
+/** Two nodes with one channel, for the promises that outlive their processes. */
+export function portRestartScene(backend: Backend): Scene {
+  vi.setConfig(PATIENCE);
+  return openScene(backend, [{ from: 'payer', to: 'payee', capacitySats: 5_000_000n, pushMsat: 1_000_000_000n }]);
+}
+
+/** Promises that outlive the nodes' processes, reorganisations and the channel itself; leaves the channel closed. */
+export function portRestartSuite(scene: Scene, backend: Backend): void {
+  restartSuite(scene, backend);
+  frozenSuite(scene, backend);
+  vanishedPayerSuite(scene);
+}

@@ -1,0 +1,95 @@
+/** lnnoded as a backend of the port's contract, on the sandbox's Bitcoin chain. */
+import { existsSync, readFileSync } from 'node:fs';
+
+import { pubkey } from '../../src/core/units.js';
+import type { Backend, PortNode, PortWorld, Traits } from '../contract/port/portWorld.js';
+import { amountOf, putTogether, takeApart } from './bolt11Parts.js';
+import { startLightningWorld, type LightningWorld, type Peer } from './lightningWorld.js';
+import { lnnodedKey } from './lnnodedKey.js';
+
+const TAIL_LINES = 20;
+
+export const LNNODED: Traits = {
+  backend: 'lnnoded',
+  finalCltv: { taken: [24, 42, 144], refused: [23, 145] },
+  givesBackBlocksEarly: 21,
+  leastCap: (finalCltv, hops) => finalCltv + Math.max(hops, 1),
+  blocksAdded: 2,
+  blocksOverCap: 1,
+  hop: { cltvDelta: 72, feeMsat: () => 1000n },
+  reasons: { rejected: 'RECIPIENT_REJECTED', noRoute: 'ROUTE_NOT_FOUND' },
+  cancelReasons: { byUser: 'CANCELED_BY_USER', expired: 'EXPIRED', deadline: 'DEADLINE' },
+  callMs: 10_000,
+};
+
+function portNode(peer: Peer): PortNode {
+  const { process } = peer;
+  const nodeId = pubkey(process.ready.node_id);
+  return {
+    traits: LNNODED,
+    nodeId,
+    port: peer.port,
+    signAnew: (bolt11, amountMsat) => {
+      const parts = { ...takeApart(bolt11), amount: amountOf(amountMsat) };
+      return Promise.resolve(putTogether(parts, lnnodedKey(process.dataDir, nodeId)));
+    },
+    pendingHtlcs: async () => {
+      const { channels } = await peer.client.listChannels({});
+      return channels.reduce((sum, { pendingHtlcs }) => sum + pendingHtlcs, 0);
+    },
+  };
+}
+
+/** A world of the port on nodes that a test may also use in lnnoded's own way. */
+function portWorldOf(world: LightningWorld, names: readonly string[]): PortWorld {
+  const { chain, openChannel, mine, caughtUp, allUsable, halt, resume, restart, close } = world;
+  return {
+    node: (name) => portNode(world.peer(name)),
+    tipHeight: () => Promise.resolve(chain.tip.height),
+    mempoolSize: () => Promise.resolve(chain.mempoolTxids().length),
+    openChannel,
+    mine,
+    reorg: async (depth) => {
+      chain.reorg(depth);
+      await caughtUp();
+    },
+    caughtUp,
+    allUsable,
+    halt,
+    resume,
+    restart,
+    freeze: (name, isFrozen) => {
+      world.peer(name).process.freeze(isFrozen);
+    },
+    tails: () =>
+      names
+        .map((name) => {
+          const { logFile } = world.peer(name).process;
+          const lines = existsSync(logFile) ? readFileSync(logFile, 'utf8').trimEnd().split('\n') : [];
+          return `--- the end of the log of ${name} ---\n${lines.slice(-TAIL_LINES).join('\n')}`;
+        })
+        .join('\n'),
+    close,
+  };
+}
+
+type Hooks = {
+  /** Hears of the world behind the port, once the channels are open. */
+  readonly ready?: (world: LightningWorld) => void;
+};
+
+/** lnnoded pays lnnoded. */
+export function lnnodedBackend({ ready }: Hooks = {}): Backend {
+  let world: LightningWorld | undefined;
+  return {
+    payer: LNNODED,
+    payee: LNNODED,
+    start: async (names) => {
+      world = await startLightningWorld(names);
+      return portWorldOf(world, names);
+    },
+    ready: () => {
+      if (world !== undefined) ready?.(world);
+    },
+  };
+}
