@@ -35,7 +35,7 @@ module.exports = {
     only('engine', '^src/engine/', [
       '^src/core/',
       '^src/store/',
-      '^src/lightning/node\\.ts$',
+      '^src/lightning/(node|fitness)\\.ts$',
       '^src/liquid/(chain|wallet)\\.ts$',
       '^src/(errors|log|failpoint)\\.ts$',
     ]),

@@ -10,14 +10,16 @@ import { Command } from 'commander';
 
 import { readOrCreateSecretFile } from './config.js';
 import { seedFromMnemonic } from './core/keys.js';
+import { LIQUID_NETWORKS } from './core/network.js';
 import { startRegularBackups } from './engine/backup.js';
 import { sweepChain, watchChain } from './engine/chainWatcher.js';
 import type { EngineContext } from './engine/context.js';
 import { compareWithFiles, fenceReason, tellFindings } from './engine/fence.js';
 import { checkNode, followInvoices } from './engine/lightningWatcher.js';
-import { loop } from './engine/loop.js';
+import { inBackground, loop } from './engine/loop.js';
 import { createReconciler, type Reconciler } from './engine/reconcile.js';
 import { errorChain, SwapError } from './errors.js';
+import { checkAtStart } from './lightning/fitness.js';
 import { createMnemonicFile, readMnemonicFile } from './liquid/walletFile.js';
 import { createLogger, type Logger } from './log.js';
 import { addOfflineCommands, EXIT } from './offline.js';
@@ -175,6 +177,13 @@ function logOfferChanges(ctx: RpcContext): void {
   });
 }
 
+/** What keeps the Lightning node from serving is told at start, too, where an operator looks. */
+async function tellLightningProblem({ lightning, network, log }: EngineContext): Promise<void> {
+  const { bitcoinNetwork } = LIQUID_NETWORKS[network];
+  const problem = await checkAtStart(lightning, { role: 'seller', network: bitcoinNetwork });
+  if (problem !== undefined) log.warn({ problem }, 'nobody can pay yet');
+}
+
 async function run(options: Options): Promise<void> {
   const config = readConfig(options);
   const checked = checkConfig(config);
@@ -196,6 +205,7 @@ async function run(options: Options): Promise<void> {
     });
   }
   await firstLook(ctx, reconciler);
+  inBackground(log, 'start check', tellLightningProblem(ctx));
   const backupIntervalMinutes = config.database.backup_interval_minutes;
   const loops = startLoops(ctx, { reconciler, backupIntervalMinutes, signal: stop.signal });
   const grpc = await listen(buyers, config.grpc.listen, credentialsOf(config));

@@ -5,6 +5,7 @@ import { LIQUID_NETWORKS, networkOfGenesis, type LiquidNetworkName } from './cor
 import { PROFILES, requiredRefundDelta, type ProfileName } from './core/timelock.js';
 import { assetAmount, assetId, blockHash, MAX_MONEY, type AssetId } from './core/units.js';
 import { SwapError } from './errors.js';
+import { endpointProblems } from './lightning/backend.js';
 import type { ConfiguredOffer } from './rpc/offers.js';
 
 const HEX64 = /^[0-9a-f]{64}$/;
@@ -66,10 +67,12 @@ export const swapdSchema = z.strictObject({
     trust_single_electrum: z.boolean().default(false),
   }),
   lightning: z.strictObject({
-    backend: z.literal('lnnoded', 'lnnoded').default('lnnoded'),
+    backend: z.enum(['lnnoded', 'lnd'], 'lnnoded or lnd').default('lnnoded'),
     address: hostPort,
     token_file: z.string().optional(),
+    macaroon_file: z.string().optional(),
     tls_cert_file: z.string().optional(),
+    hold_expiry_delta_blocks: z.int().min(11, '11..1000').max(1000, '11..1000').optional(),
   }),
   wallet: z.strictObject({ mnemonic_file: z.string().min(1, 'a file name') }),
   database: z.strictObject({
@@ -162,7 +165,16 @@ function checkListeners({ grpc, admin }: SwapdConfig, problems: string[]): void 
 /** Secrets and money never travel in clear off this machine, and two servers are two. */
 function checkBackends(config: SwapdConfig, network: LiquidNetworkName | undefined, problems: string[]): void {
   const { electrum, lightning } = config;
-  if (!isLoopback(lightning.address) && lightning.tls_cert_file === undefined) {
+  problems.push(
+    ...endpointProblems({
+      backend: lightning.backend,
+      tokenFile: lightning.token_file,
+      macaroonFile: lightning.macaroon_file,
+      tlsCertFile: lightning.tls_cert_file,
+      holdExpiryDelta: lightning.hold_expiry_delta_blocks,
+    }),
+  );
+  if (lightning.backend === 'lnnoded' && !isLoopback(lightning.address) && lightning.tls_cert_file === undefined) {
     problems.push(
       `lightning.address: expected a loopback address without lightning.tls_cert_file, found ${lightning.address}`,
     );

@@ -13,7 +13,7 @@ import type { EngineContext } from './engine/context.js';
 import { newComparison } from './engine/fence.js';
 import { openGeneration } from './engine/generation.js';
 import { createMutex } from './engine/mutex.js';
-import { connectLnnoded } from './lightning/lnnoded.js';
+import { connectLightning as connectBackend } from './lightning/backend.js';
 import type { LightningNode } from './lightning/node.js';
 import { startBlindingWorker } from './liquid/blinding.js';
 import { connectElectrumGroup } from './liquid/electrumGroup.js';
@@ -51,12 +51,18 @@ export function openStoreAt(path: string): Store {
 
 /** Connects to the Lightning node, lazily. @throws SwapError `bad_config` if a file cannot be read. */
 export function connectLightning({ lightning }: SwapdConfig, log: Logger): LightningNode {
-  return connectLnnoded({
-    address: lightning.address,
+  const { backend, address } = lightning;
+  return connectBackend(
+    {
+      backend,
+      address,
+      tokenFile: lightning.token_file,
+      macaroonFile: lightning.macaroon_file,
+      tlsCertFile: lightning.tls_cert_file,
+      holdExpiryDelta: lightning.hold_expiry_delta_blocks,
+    },
     log,
-    ...(lightning.token_file === undefined ? {} : { tokenFile: lightning.token_file }),
-    ...(lightning.tls_cert_file === undefined ? {} : { tlsCertFile: lightning.tls_cert_file }),
-  });
+  );
 }
 
 /**

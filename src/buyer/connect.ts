@@ -1,7 +1,9 @@
 /** Wires the buyer to its servers, its node and the seller. */
-import type { LiquidNetworkName } from '../core/network.js';
+import { LIQUID_NETWORKS, type LiquidNetworkName } from '../core/network.js';
 import type { Pubkey } from '../core/units.js';
-import { connectLnnoded } from '../lightning/lnnoded.js';
+import { connectLightning, type LightningEndpoint } from '../lightning/backend.js';
+import { checkAtStart } from '../lightning/fitness.js';
+import type { LightningNode } from '../lightning/node.js';
 import { connectElectrum } from '../liquid/electrum.js';
 import type { Logger } from '../log.js';
 import { detectNetwork, type Buyer, type ChainSide } from './buyer.js';
@@ -18,13 +20,6 @@ export type ElectrumEndpoints = {
   readonly isSingleServerTrusted: boolean;
   /** Refuse servers of another network. */
   readonly network?: LiquidNetworkName | undefined;
-};
-
-/** The buyer's Lightning node. */
-type LightningEndpoint = {
-  readonly address: string;
-  readonly tokenFile?: string | undefined;
-  readonly tlsCertFile?: string | undefined;
 };
 
 /** Where everything is. */
@@ -89,16 +84,13 @@ export async function connectBuyer(endpoints: BuyerEndpoints): Promise<Opened<Bu
   };
 }
 
-/** The buyer's Lightning node alone. */
-export function openLightning(endpoint: LightningEndpoint, log: Logger): ReturnType<typeof connectLnnoded> {
-  const { address, tokenFile, tlsCertFile } = endpoint;
-  return connectLnnoded({
-    address,
-    log,
-    ...(tokenFile === undefined ? {} : { tokenFile }),
-    ...(tlsCertFile === undefined ? {} : { tlsCertFile }),
-  });
-}
+/** The buyer's Lightning node alone. @throws SwapError `bad_config`. */
+export const openLightning = (endpoint: LightningEndpoint, log: Logger): LightningNode =>
+  connectLightning(endpoint, log);
+
+/** What keeps a node from paying on a Liquid network, in one sentence; undefined if nothing does. */
+export const whyCannotPay = async (node: LightningNode, network: LiquidNetworkName): Promise<string | undefined> =>
+  await checkAtStart(node, { role: 'buyer', network: LIQUID_NETWORKS[network].bitcoinNetwork });
 
 /** Looks at the wallet of a data directory once. @throws SwapError `chain_unavailable`. */
 export async function readPayoutWallet(

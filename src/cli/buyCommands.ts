@@ -4,7 +4,7 @@ import { z } from 'zod';
 
 import type { Buyer } from '../buyer/buyer.js';
 import { BuyerError } from '../buyer/buyerError.js';
-import { readPayoutWallet } from '../buyer/connect.js';
+import { readPayoutWallet, whyCannotPay } from '../buyer/connect.js';
 import { findRecord, readableRecords } from '../buyer/dataDir.js';
 import { startPurchase, type Wishes } from '../buyer/purchase.js';
 import { readQuote, storeQuote } from '../buyer/quoteFile.js';
@@ -206,6 +206,13 @@ function resumedByPerson(run: Run, which: true | string, who: 'node' | 'external
   return [];
 }
 
+/** Before the seller locks anything for a payment that could not be made. @throws SwapError `lightning_unavailable`. */
+async function requirePayer({ lightning, external, network }: Buyer): Promise<void> {
+  if (lightning === undefined || external !== undefined) return;
+  const problem = await whyCannotPay(lightning, network);
+  if (problem !== undefined) throw new SwapError('lightning_unavailable', problem);
+}
+
 async function buy(run: Run, options: z.output<typeof buyOptions>): Promise<ExitCode> {
   const { asset, amount, resume: which } = options;
   if (which !== undefined) {
@@ -221,6 +228,7 @@ async function buy(run: Run, options: z.output<typeof buyOptions>): Promise<Exit
   }
   if (options.dryRun) return await dryRun(run, { ...options, asset, amount });
   return await withPayer(run, options.pay, [], async (buyer) => {
+    await requirePayer(buyer);
     const wishes = await wishesOf(run, buyer, options);
     const stored = await order(run, buyer.seller, { asset, amount });
     run.out.progress(describeQuote(stored.quote, stored.ticker, stored.precision));

@@ -1,6 +1,6 @@
 /** `swap buy --dry-run`: the quote judged, the plan, and every check that can be made before a swap exists. */
 import { genesisOf, nowSecs, type ChainSide } from '../buyer/buyer.js';
-import { openLightning } from '../buyer/connect.js';
+import { openLightning, whyCannotPay } from '../buyer/connect.js';
 import { acceptedTip, isInitialized, pinnedSeller } from '../buyer/dataDir.js';
 import { askAll } from '../buyer/observe.js';
 import type { SellerQuote } from '../buyer/quote.js';
@@ -15,7 +15,7 @@ import { describeFailure, EXIT, type ExitCode } from './exit.js';
 import { limitsOf, order, type WishOptions } from './order.js';
 import { colour } from './output.js';
 import { withChains, withSeller, type Run } from './run.js';
-import { loggerOf } from './settings.js';
+import { lightningNode, loggerOf } from './settings.js';
 import { describeQuote } from './views.js';
 
 type Options = WishOptions & {
@@ -40,6 +40,7 @@ export async function dryRun(run: Run, options: Options): Promise<ExitCode> {
     await attempt('the quote', async () => await judgeQuote(side, quote, options)),
     await attempt('the time that a payment may take', () => Promise.resolve(judgeTime(side, quote))),
     await attempt('where the asset goes', () => Promise.resolve(judgePayout(side, options.payout))),
+    await judgePayer(run, side, options.pay),
   ]);
   const checks: Finding[] = [
     {
@@ -49,7 +50,6 @@ export async function dryRun(run: Run, options: Options): Promise<ExitCode> {
     },
     judgeNodeId(run, quote),
     ...findings,
-    await judgePayer(run, options.pay),
     judgeMnemonic(run),
   ];
   const ok = checks.every((finding) => finding.ok);
@@ -138,20 +138,21 @@ function judgeNodeId({ settings }: Run, quote: SellerQuote): Finding {
   return { what, ok, found: ok ? `${known}, as known` : `${quote.sellerNodeId} instead of ${known}` };
 }
 
-async function judgePayer({ settings }: Run, who: Options['pay']): Promise<Finding> {
+async function judgePayer({ settings }: Run, { network }: ChainSide, who: Options['pay']): Promise<Finding> {
   const what = 'who pays';
   if (who === 'external') {
     return { what, ok: true, found: 'you, from another wallet, within its limit of the total CLTV' };
   }
-  const { address, token_file: tokenFile, tls_cert_file: tlsCertFile } = settings.config.lightning;
-  if (address === undefined) {
+  const endpoint = lightningNode(settings);
+  if (endpoint === undefined) {
     return { what, ok: false, found: 'no Lightning node; give --lightning-address, or pay with --pay external' };
   }
   return await attempt(what, async () => {
-    const node = openLightning({ address, tokenFile, tlsCertFile }, loggerOf(settings));
+    const node = openLightning(endpoint, loggerOf(settings));
     try {
-      const { nodeId, isSynced, blockHeight } = await node.getInfo();
-      if (!isSynced) refuse(`expected our Lightning node synced to its chain, found it behind at ${blockHeight}`);
+      const problem = await whyCannotPay(node, network);
+      if (problem !== undefined) refuse(problem);
+      const { nodeId, blockHeight } = await node.getInfo();
       return `our Lightning node ${nodeId}, synced to Bitcoin block ${blockHeight}`;
     } finally {
       node.close();

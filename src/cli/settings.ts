@@ -39,7 +39,13 @@ export const swapSchema = z.strictObject({
       trust_single_electrum: z.boolean().default(false),
     })
     .prefault({}),
-  lightning: z.strictObject(endpoint).prefault({}),
+  lightning: z
+    .strictObject({
+      backend: z.enum(['lnnoded', 'lnd'], 'lnnoded or lnd').default('lnnoded'),
+      ...endpoint,
+      macaroon_file: z.string().optional(),
+    })
+    .prefault({}),
   admin: z.strictObject(endpoint).prefault({}),
   network: z
     .strictObject({
@@ -61,8 +67,10 @@ export const globalFlags = z.object({
   electrum: z.array(z.string()).optional(),
   electrumCaFile: z.string().optional(),
   trustSingleElectrum: z.boolean().optional(),
+  lightningBackend: z.string().optional(),
   lightningAddress: z.string().optional(),
   lightningTokenFile: z.string().optional(),
+  lightningMacaroonFile: z.string().optional(),
   lightningTlsCert: z.string().optional(),
   admin: z.string().optional(),
   adminTokenFile: z.string().optional(),
@@ -150,8 +158,10 @@ const flagTree = (flags: GlobalFlags): ConfigTree => ({
     trust_single_electrum: flags.trustSingleElectrum,
   },
   lightning: {
+    backend: flags.lightningBackend,
     address: flags.lightningAddress,
     token_file: flags.lightningTokenFile,
+    macaroon_file: flags.lightningMacaroonFile,
     tls_cert_file: flags.lightningTlsCert,
   },
   admin: { address: flags.admin, token_file: flags.adminTokenFile, tls_cert_file: flags.adminTlsCert },
@@ -214,8 +224,14 @@ export const sellerEndpoint = ({ config }: Settings): RpcEndpoint => required('s
 /** The operator's listener. @throws SwapError `bad_config`. */
 export const adminEndpoint = ({ config }: Settings): RpcEndpoint => required('admin', config.admin);
 
-/** The own Lightning node. @throws SwapError `bad_config`. */
-export const lightningEndpoint = ({ config }: Settings): RpcEndpoint => required('lightning', config.lightning);
+/** The own lnnoded. @throws SwapError `bad_config`, also for another backend. */
+export function lightningEndpoint({ config }: Settings): RpcEndpoint {
+  const { backend } = config.lightning;
+  if (backend !== 'lnnoded') {
+    throw new SwapError('bad_config', `lightning.backend: expected lnnoded for this command, found ${backend}`);
+  }
+  return required('lightning', config.lightning);
+}
 
 /**
  * The buyer's own servers.
@@ -235,16 +251,23 @@ export function electrumEndpoints({ config }: Settings, fallback: readonly strin
   return { servers, caFile, isSingleServerTrusted, network: config.network.name };
 }
 
+/** The own Lightning node that pays, or undefined if none is set. */
+export function lightningNode({ config }: Settings): BuyerEndpoints['lightning'] {
+  const { backend, address, token_file: tokenFile } = config.lightning;
+  if (address === undefined) return undefined;
+  const { macaroon_file: macaroonFile, tls_cert_file: tlsCertFile } = config.lightning;
+  return { backend, address, tokenFile, macaroonFile, tlsCertFile };
+}
+
 /** Everything a purchase connects to; a person with another wallet pays if one is given. @throws SwapError `bad_config`. */
 export function buyerEndpoints(settings: Settings, external?: ExternalPayer): BuyerEndpoints {
   const { config, dataDir } = settings;
-  const { address, token_file: tokenFile, tls_cert_file: tlsCertFile } = config.lightning;
   const { node_id: nodeId } = config.seller;
   return {
     dir: dataDir,
     seller: { ...sellerEndpoint(settings), nodeId: nodeId === undefined ? undefined : pubkey(nodeId) },
     electrum: electrumEndpoints(settings),
-    lightning: address === undefined ? undefined : { address, tokenFile, tlsCertFile },
+    lightning: lightningNode(settings),
     external,
     log: loggerOf(settings),
   };

@@ -1,6 +1,8 @@
 /** Follows the Lightning node: its state, and hints about invoices. Truth is looked up by the reconciler. */
-import { swapIdOfHash } from '../store/swaps.js';
+import { LIQUID_NETWORKS } from '../core/network.js';
 import { errorChain } from '../errors.js';
+import { whyUnfit } from '../lightning/fitness.js';
+import { swapIdOfHash } from '../store/swaps.js';
 import type { EngineContext } from './context.js';
 import { compareWithNode } from './fence.js';
 import { inBackground } from './loop.js';
@@ -12,7 +14,8 @@ export async function checkNode(ctx: EngineContext): Promise<void> {
     const node = await ctx.lightning.getInfo();
     ctx.health.node = node;
     await compareWithNode(ctx);
-    ctx.health.lightningProblem = node.isSynced ? undefined : 'the Lightning node is not synced to its chain';
+    const { bitcoinNetwork: network } = LIQUID_NETWORKS[ctx.network];
+    ctx.health.lightningProblem = await whyUnfit(ctx.lightning, node, { role: 'seller', network });
   } catch (error) {
     ctx.health.lightningProblem = errorChain(error);
   }

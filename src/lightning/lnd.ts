@@ -12,9 +12,10 @@ import { DEFAULT_HOLD_EXPIRY_DELTA } from './lnd/invoice.js';
 import { invoiceMethods } from './lnd/invoices.js';
 import { nodeMethods } from './lnd/node.js';
 import { paymentMethods } from './lnd/payments.js';
+import { missingRights } from './lnd/rights.js';
 import { openRpc, type LndEndpoint } from './lnd/rpc.js';
 import { watchInvoices } from './lnd/watch.js';
-import type { LightningNode } from './node.js';
+import type { LightningNode, NodeRole } from './node.js';
 
 export type LndOptions = LndEndpoint & {
   /** lnd's `invoices.holdexpirydelta`, Bitcoin blocks, if its operator changed it. */
@@ -29,6 +30,7 @@ export function connectLnd({
   ...endpoint
 }: LndOptions): LightningNode {
   const rpc = openRpc(endpoint);
+  const rights = new Map<NodeRole, readonly string[]>();
   const made = new EventEmitter<{ made: [PaymentHash] }>();
   const node = nodeMethods(rpc);
   const invoices = invoiceMethods({ rpc, holdExpiryDelta, onMade: (hash) => made.emit('made', hash) });
@@ -48,6 +50,11 @@ export function connectLnd({
         },
         signal,
       ),
+    missingRights: async (role) => {
+      const known = rights.get(role) ?? (await missingRights(rpc, role));
+      rights.set(role, known); // a macaroon does not change while it is used
+      return known;
+    },
     close: () => {
       log.debug({ address: endpoint.address }, 'lnd: closed');
       rpc.close();

@@ -70,6 +70,9 @@ export type PayRequest = {
   readonly timeoutSecs: number;
 };
 
+/** What a node is used for here. */
+export type NodeRole = 'seller' | 'buyer';
+
 export type LightningNode = {
   getInfo(): Promise<NodeInfo>;
   /** What could be received right now over usable channels, msat. */
@@ -93,6 +96,8 @@ export type LightningNode = {
   pay(request: PayRequest): Promise<PaymentResult>;
   /** State of an outgoing payment, or undefined only if the node itself says that it was never sent. */
   lookupPayment(paymentHash: PaymentHash): Promise<PaymentResult | undefined>;
+  /** Calls that its credentials forbid and the role needs, for people. Absent where credentials allow all or nothing. */
+  missingRights?(role: NodeRole): Promise<readonly string[]>;
   /** Frees the connection. */
   close(): void;
 };

@@ -17,7 +17,7 @@ export const CALL_MS = 10_000;
 const NO_DEADLINE = Infinity;
 
 /** Every call that the adapter makes, by the library's name of its service: the rights of a macaroon, too. */
-export const METHODS = {
+const METHODS = {
   GetInfo: 'default',
   ListChannels: 'default',
   ClosedChannels: 'default',
