@@ -165,7 +165,7 @@ describe("swapd's configuration", () => {
     [
       'another backend',
       { lightning: { backend: 'cln', address: 'a:1' } },
-      'lightning.backend: expected lnnoded, found "cln"',
+      'lightning.backend: expected lnnoded or lnd, found "cln"',
     ],
     ['another network', { network: { name: 'bitcoin' } }, 'network.name: expected liquidv1, liquidtestnet or regtest'],
     [
