@@ -38,7 +38,7 @@ build:
 test:
     npm test
 
-# one layer: just test-unit, test-vectors, test-contract, test-store, test-flow, test-e2e
+# one layer: just test-unit, test-vectors, test-contract, test-store, test-flow, test-e2e, test-daemons
 [private]
 test-layer layer: build
     vitest run -c tests/vitest.config.ts tests/{{layer}}/
@@ -55,7 +55,10 @@ test-flow: (test-layer "flow")
 
 test-e2e: (test-layer "e2e")
 
-# lnd and btcd for tests/daemons: built once with Go into a cache folder, 3-6 minutes
+# on real lnd and btcd, if `just daemons` has built them
+test-daemons: (test-layer "daemons")
+
+# lnd and btcd for tests/daemons: built once with Go into a cache folder; minutes, then nothing
 daemons:
     node tests/tools/daemons.mjs
 

@@ -4,7 +4,16 @@
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -34,7 +43,11 @@ function folderFor(version) {
 
 /** Builds into a folder of its own, which becomes the cached one as a whole. */
 function build(folder) {
-  const fresh = mkdtempSync(join(cache, 'building-'));
+  const part = `${folder}-part-`;
+  for (const name of readdirSync(cache).filter((entry) => join(cache, entry).startsWith(part))) {
+    rmSync(join(cache, name), { recursive: true, force: true }); // of a run that was killed
+  }
+  const fresh = mkdtempSync(part);
   try {
     const flags = ['-mod=readonly', '-trimpath', '-buildvcs=false', '-ldflags=-s -w', `-tags=${TAGS}`];
     execFileSync('go', ['build', ...flags, '-o', `${fresh}/`, 'tool'], {

@@ -51,6 +51,10 @@ const answerSchema = z.object({
 /** bitcoind's "transaction already in block chain". btcd says "already have" or "already exists" with other numbers. */
 const ALREADY_IN_CHAIN = -27;
 const METHOD_NOT_FOUND = -32601;
+/** btcd's `estimatefee` refuses more blocks. */
+const OLDER_MAX_BLOCKS = 25;
+
+const perKvb = (bitcoins: number): SatPerKvb => satPerKvb(BigInt(Math.round(bitcoins * 1e8)));
 
 /** Connects lazily; every call has a timeout. */
 export function connectBitcoind(options: BitcoindOptions): ChainSource {
@@ -63,6 +67,16 @@ export function connectBitcoind(options: BitcoindOptions): ChainSource {
   };
   const hexBytes = async (method: string, ...params: unknown[]): Promise<Buffer> =>
     Buffer.from(bytesSchema.parse(await call(method, ...params)), 'hex');
+  /** btcd's estimate; an error, -1 or 0 while it has seen too little. */
+  const olderFeeRate = async (targetBlocks: number): Promise<SatPerKvb | undefined> => {
+    try {
+      const rate = z.number().parse(await call('estimatefee', Math.min(targetBlocks, OLDER_MAX_BLOCKS)));
+      return rate > 0 ? perKvb(rate) : undefined;
+    } catch (error) {
+      if (error instanceof RpcError) return undefined;
+      throw error;
+    }
+  };
   return {
     best: async () => {
       const info = infoSchema.parse(await call('getblockchaininfo'));
@@ -80,9 +94,9 @@ export function connectBitcoind(options: BitcoindOptions): ChainSource {
     feeRate: async (targetBlocks) => {
       try {
         const { feerate } = feeSchema.parse(await call('estimatesmartfee', targetBlocks));
-        return feerate === undefined ? undefined : satPerKvb(BigInt(Math.round(feerate * 1e8)));
+        return feerate === undefined ? undefined : perKvb(feerate);
       } catch (error) {
-        if (error instanceof RpcError && error.code === METHOD_NOT_FOUND) return undefined;
+        if (error instanceof RpcError && error.code === METHOD_NOT_FOUND) return olderFeeRate(targetBlocks);
         throw error;
       }
     },
