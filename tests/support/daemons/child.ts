@@ -45,8 +45,17 @@ function guard(pid: number): () => void {
     detached: true, // a signal for our group is not for the guard
   });
   watcher.unref();
-  return () => watcher.kill('SIGKILL');
+  return () => {
+    watcher.kill('SIGKILL');
+  };
 }
+
+const running = new Set<ChildProcess>();
+
+// A worker of the test runner lives on, without a word, when the runner was ended by a signal.
+process.on('disconnect', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
 
 /** Starts a program. @throws Error if it cannot be started */
 export async function startChild({ name, program, args, dir, logFile }: ChildOptions): Promise<DaemonChild> {
@@ -57,7 +66,11 @@ export async function startChild({ name, program, args, dir, logFile }: ChildOpt
   const { pid } = child;
   if (pid === undefined) throw new Error(`${name} did not start`);
   const disarm = guard(pid);
-  child.once('exit', disarm);
+  running.add(child);
+  child.once('exit', () => {
+    running.delete(child);
+    disarm();
+  });
   const hasEnded = (): boolean => child.exitCode !== null || child.signalCode !== null;
   const failure = (why: string, cause?: unknown): Error =>
     new Error(`${name}: ${why}\n--- the end of its log ---\n${tailOf(logFile)}`, { cause });
