@@ -4,13 +4,17 @@ import { join } from 'node:path';
 
 import {
   authenticatedLndGrpc,
+  createInvoice,
   getWalletInfo,
   grantAccess,
   type AuthenticatedLnd,
   type GetWalletInfoResult,
 } from 'lightning';
 
-import { pubkey, type Pubkey } from '../../../src/core/units.js';
+import { hex, pubkey, type Preimage, type Pubkey } from '../../../src/core/units.js';
+import { connectLnd } from '../../../src/lightning/lnd.js';
+import type { HoldInvoiceRequest, LightningNode } from '../../../src/lightning/node.js';
+import { createLogger } from '../../../src/log.js';
 import { onFreePorts } from '../freePort.js';
 import { builtDaemon } from './binaries.js';
 import { isPortTaken, startChild, type DaemonChild } from './child.js';
@@ -73,6 +77,10 @@ export class LndProcess {
     return this.#known(this.#lnd);
   }
 
+  get isRunning(): boolean {
+    return this.#child !== undefined;
+  }
+
   get pid(): number {
     return this.#known(this.#child).pid;
   }
@@ -99,6 +107,31 @@ export class LndProcess {
   /** Stops the process in its tracks, or lets it go on. */
   freeze(isFrozen: boolean): void {
     this.#child?.freeze(isFrozen);
+  }
+
+  /** The port on this node with a macaroon of just these rights, e.g. `invoices:read`; `close` it. */
+  async connect(permissions: readonly string[]): Promise<LightningNode> {
+    const { rpcAddress: address, tlsCertFile } = this;
+    const macaroonFile = await this.bakeMacaroon(permissions);
+    return connectLnd({ address, tlsCertFile, macaroonFile, log: createLogger('test', 'silent') });
+  }
+
+  /** An invoice that lnd settles by itself, with the fields of a request. */
+  async addPlainInvoice(preimage: Preimage, request: HoldInvoiceRequest): Promise<void> {
+    await createInvoice({
+      lnd: this.lnd,
+      secret: hex(preimage),
+      mtokens: request.amountMsat.toString(),
+      description: request.label,
+      description_hash: request.descriptionHash,
+      cltv_delta: request.minFinalCltvDelta,
+      expires_at: new Date(Date.now() + request.expirySecs * 1000).toISOString(),
+    });
+  }
+
+  /** All that the process wrote. */
+  log(): string {
+    return readFileSync(this.logFile, 'utf8');
   }
 
   /** A macaroon with just these rights, e.g. `invoices:read`. @returns its file */
