@@ -85,9 +85,13 @@ describe('the coins of a channel that was closed for a payment', () => {
   const FEES = 20_000n;
 
   it('come back to both sides, also when the node is killed before', async () => {
+    await world.halt('payer', 'SIGKILL');
     await world.restart('payee', 'SIGKILL');
     await world.mine(144);
-    await eventually('sweeps', () => world.chain.mempoolTxids().length > 0);
+    await eventually('the sweep of the payee', () => world.chain.mempoolTxids().length > 0);
+    await world.mine(1);
+    await world.resume('payer');
+    await world.caughtUp();
     await eventually('coins of both', async () => {
       await world.mine(1);
       const [ofPayer, ofPayee] = [await confirmedSats(payer), await confirmedSats(payee)];

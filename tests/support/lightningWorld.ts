@@ -22,6 +22,9 @@ import { eventually } from './eventually.js';
 import { LnnodedProcess } from './lnnodedProcess.js';
 import { startRegtestServer, type RegtestServer } from './regtestServer.js';
 
+/** Also for a hundred blocks on a busy machine. */
+const CAUGHT_UP_MS = 60_000;
+
 type NodeClient = Client<typeof LightningNodeServiceDefinition>;
 
 /** One running node: the process, the port under test, and the plain client for what the port does not offer. */
@@ -125,10 +128,14 @@ export async function startLightningWorld(
   const caughtUp = (): Promise<unknown> =>
     Promise.all(
       running().map(({ client }) =>
-        eventually('nodes at the tip', async () => {
-          const { blockHash } = await client.getNodeInfo({}).catch(() => ({ blockHash: Buffer.alloc(0) }));
-          return displayHex(blockHash) === chain.tip.hash;
-        }),
+        eventually(
+          'nodes at the tip',
+          async () => {
+            const { blockHash } = await client.getNodeInfo({}).catch(() => ({ blockHash: Buffer.alloc(0) }));
+            return displayHex(blockHash) === chain.tip.hash;
+          },
+          CAUGHT_UP_MS,
+        ),
       ),
     );
   const allUsable = async (): Promise<void> => {

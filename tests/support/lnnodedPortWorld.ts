@@ -9,7 +9,7 @@ import { lnnodedKey } from './lnnodedKey.js';
 
 const TAIL_LINES = 20;
 
-export const LNNODED: Traits = {
+const LNNODED: Traits = {
   backend: 'lnnoded',
   finalCltv: { taken: [24, 42, 144], refused: [23, 145] },
   givesBackBlocksEarly: 21,
@@ -17,8 +17,13 @@ export const LNNODED: Traits = {
   blocksAdded: 2,
   blocksOverCap: 1,
   hop: { cltvDelta: 72, feeMsat: () => 1000n },
-  reasons: { rejected: 'RECIPIENT_REJECTED', noRoute: 'ROUTE_NOT_FOUND' },
-  cancelReasons: { byUser: 'CANCELED_BY_USER', expired: 'EXPIRED', deadline: 'DEADLINE' },
+  reasons: { rejected: 'RECIPIENT_REJECTED', rejectedLate: 'USER_ABANDONED', noRoute: 'ROUTE_NOT_FOUND' },
+  cancelReasons: {
+    byUser: 'CANCELED_BY_USER',
+    whileHeld: 'CANCELED_BY_USER',
+    expired: 'EXPIRED',
+    deadline: 'DEADLINE',
+  },
   callMs: 10_000,
 };
 
@@ -42,22 +47,16 @@ function portNode(peer: Peer): PortNode {
 
 /** A world of the port on nodes that a test may also use in lnnoded's own way. */
 function portWorldOf(world: LightningWorld, names: readonly string[]): PortWorld {
-  const { chain, openChannel, mine, caughtUp, allUsable, halt, resume, restart, close } = world;
+  const { chain } = world;
   return {
+    ...world,
     node: (name) => portNode(world.peer(name)),
     tipHeight: () => Promise.resolve(chain.tip.height),
     mempoolSize: () => Promise.resolve(chain.mempoolTxids().length),
-    openChannel,
-    mine,
     reorg: async (depth) => {
       chain.reorg(depth);
-      await caughtUp();
+      await world.caughtUp();
     },
-    caughtUp,
-    allUsable,
-    halt,
-    resume,
-    restart,
     freeze: (name, isFrozen) => {
       world.peer(name).process.freeze(isFrozen);
     },
@@ -69,7 +68,6 @@ function portWorldOf(world: LightningWorld, names: readonly string[]): PortWorld
           return `--- the end of the log of ${name} ---\n${lines.slice(-TAIL_LINES).join('\n')}`;
         })
         .join('\n'),
-    close,
   };
 }
 

@@ -49,7 +49,8 @@ export function paymentSuite(scene: Scene, { payer, payee }: Backend): void {
         expect(await scene.payer.lookupPayment(paymentHash)).toEqual({ state: 'IN_FLIGHT' });
         if (outcome === 'SUCCEEDED') await scene.payee.settleInvoice(preimage);
         else await scene.payee.cancelInvoice(paymentHash);
-        await scene.paymentIs(paymentHash, outcome);
+        const found = await scene.paymentIs(paymentHash, outcome);
+        if (found.state === 'FAILED') expect(found.reason).toBe(payer.reasons.rejectedLate);
       },
     );
     it('is refused for an own invoice', async () => {
@@ -102,7 +103,7 @@ export function paymentSuite(scene: Scene, { payer, payee }: Backend): void {
       await scene.until('no HTLC left', async () => !(await scene.payee.lookupInvoice(paymentHash))?.isHtlcPending);
       expect(await scene.payee.lookupInvoice(paymentHash)).toMatchObject({
         state: 'CANCELED',
-        cancelReason: payee.cancelReasons.byUser,
+        cancelReason: payee.cancelReasons.whileHeld,
         claimDeadlineHeight: undefined,
       });
     });

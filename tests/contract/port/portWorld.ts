@@ -17,9 +17,21 @@ export type Traits = {
   /** As a hop in the middle. */
   readonly hop: { readonly cltvDelta: number; readonly feeMsat: (amountMsat: bigint) => bigint };
   /** As a payer: why a payment FAILED. */
-  readonly reasons: { readonly rejected: string; readonly noRoute: string };
+  readonly reasons: {
+    readonly rejected: string;
+    /** Rejected after the attempts were given up: by a timeout or a restart of the payer. */
+    readonly rejectedLate: string;
+    readonly noRoute: string;
+  };
   /** As a payee: why an invoice is CANCELED. */
-  readonly cancelReasons: { readonly byUser: string; readonly expired: string; readonly deadline: string };
+  readonly cancelReasons: {
+    readonly byUser: string;
+    /** By a caller while a payment was held. */
+    readonly whileHeld: string;
+    readonly expired: string;
+    /** By the node at the deadline of a payment that was held. */
+    readonly deadline: string;
+  };
   /** Every call but `pay` ends within so many ms, `pay` so many ms after its own timeout. */
   readonly callMs: number;
 };
@@ -31,9 +43,9 @@ export type PortNode = {
   /** May be another object after a restart. */
   readonly port: LightningNode;
   /** An own invoice with another amount, signed by the node: how a payer comes to pay more or less than was asked. */
-  signAnew(bolt11: string, amountMsat: bigint): Promise<string>;
+  readonly signAnew: (bolt11: string, amountMsat: bigint) => Promise<string>;
   /** HTLCs that are not resolved, of both directions and all channels. */
-  pendingHtlcs(): Promise<number>;
+  readonly pendingHtlcs: () => Promise<number>;
 };
 
 export type ChannelOptions = {
@@ -44,31 +56,31 @@ export type ChannelOptions = {
 };
 
 export type PortWorld = {
-  node(name: string): PortNode;
-  tipHeight(): Promise<number>;
+  readonly node: (name: string) => PortNode;
+  readonly tipHeight: () => Promise<number>;
   /** Transactions that wait for a block. */
-  mempoolSize(): Promise<number>;
+  readonly mempoolSize: () => Promise<number>;
   /** Opens a channel and waits until both sides can use it, also as a hop towards the opener. */
-  openChannel(options: ChannelOptions): Promise<void>;
+  readonly openChannel: (options: ChannelOptions) => Promise<void>;
   /** Mines and waits until the running nodes have seen it. */
-  mine(blocks: number): Promise<void>;
+  readonly mine: (blocks: number) => Promise<void>;
   /** Replaces so many blocks by one more. */
-  reorg(depth: number): Promise<void>;
+  readonly reorg: (depth: number) => Promise<void>;
   /** Waits until the running nodes are at the tip. */
-  caughtUp(): Promise<unknown>;
+  readonly caughtUp: () => Promise<unknown>;
   /** Waits until payments can go over every channel between running nodes. */
-  allUsable(): Promise<void>;
+  readonly allUsable: () => Promise<void>;
   /** Ends a node the way of the signal. */
-  halt(name: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<unknown>;
+  readonly halt: (name: string, signal: 'SIGTERM' | 'SIGKILL') => Promise<unknown>;
   /** Starts a halted node again. */
-  resume(name: string): Promise<void>;
+  readonly resume: (name: string) => Promise<void>;
   /** Ends a node the way of the signal and starts it again. */
-  restart(name: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
+  readonly restart: (name: string, signal: 'SIGTERM' | 'SIGKILL') => Promise<void>;
   /** Stops the process in its tracks, or lets it go on. */
-  freeze(name: string, isFrozen: boolean): void;
+  readonly freeze: (name: string, isFrozen: boolean) => void;
   /** The end of every program's log. */
-  tails(): string;
-  close(): Promise<void>;
+  readonly tails: () => string;
+  readonly close: () => Promise<void>;
 };
 
 /** Nodes of the kinds under test; a third node, if asked for, is of the payee's kind. */
@@ -76,7 +88,7 @@ export type Backend = {
   readonly payer: Traits;
   readonly payee: Traits;
   /** Starts the named nodes; `close` must be called. */
-  start(names: readonly string[]): Promise<PortWorld>;
+  readonly start: (names: readonly string[]) => Promise<PortWorld>;
   /** Called once the channels are open. */
-  ready?(world: PortWorld): void;
+  readonly ready?: (world: PortWorld) => void;
 };

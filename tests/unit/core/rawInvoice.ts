@@ -67,26 +67,32 @@ export function featuresField(bits: readonly number[]): number[] {
 /** Order of secp256k1. */
 const ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n;
 
-/** A signed invoice of these fields; `isHighS` turns the signature into its non-canonical twin. */
-export function rawInvoice(options: {
-  readonly prefix: string;
-  readonly createdAt: number;
-  readonly fields: readonly Field[];
-  readonly privateKey: Uint8Array;
-  readonly isHighS?: boolean;
-}): string {
-  const { prefix, fields, isHighS = false } = options;
+type Unsigned = { readonly prefix: string; readonly createdAt: number; readonly fields: readonly Field[] };
+
+/** What is hashed with SHA256 and signed, and how a signature of it (64 bytes) makes an invoice. */
+export function unsignedInvoice({ prefix, createdAt, fields }: Unsigned): {
+  readonly message: Buffer;
+  readonly withSignature: (signature: Uint8Array, recoveryId: number) => string;
+} {
   const words = [
-    ...integerField(options.createdAt, 7),
+    ...integerField(createdAt, 7),
     ...fields.flatMap(([type, data]) => [type, ...integerField(data.length, 2), ...data]),
   ];
-  const digest = createHash('sha256')
-    .update(prefix, 'ascii')
-    .update(Uint8Array.from(regroup(words, 5, 8)))
-    .digest();
+  return {
+    message: Buffer.concat([Buffer.from(prefix, 'ascii'), Uint8Array.from(regroup(words, 5, 8))]),
+    withSignature: (signature, recoveryId) => bech32(prefix, [...words, ...regroup([...signature, recoveryId], 8, 5)]),
+  };
+}
+
+/** A signed invoice of these fields; `isHighS` turns the signature into its non-canonical twin. */
+export function rawInvoice(
+  options: Unsigned & { readonly privateKey: Uint8Array; readonly isHighS?: boolean },
+): string {
+  const { message, withSignature } = unsignedInvoice(options);
+  const digest = createHash('sha256').update(message).digest();
   const { signature, recoveryId } = signRecoverable(digest, options.privateKey);
+  if (options.isHighS !== true) return withSignature(signature, recoveryId);
   const s = BigInt(`0x${Buffer.from(signature.subarray(32)).toString('hex')}`);
   const twin = Buffer.from((ORDER - s).toString(16).padStart(64, '0'), 'hex');
-  const bytes = isHighS ? [...signature.subarray(0, 32), ...twin, recoveryId ^ 1] : [...signature, recoveryId];
-  return bech32(prefix, [...words, ...regroup(bytes, 8, 5)]);
+  return withSignature(Buffer.concat([signature.subarray(0, 32), twin]), recoveryId ^ 1);
 }
