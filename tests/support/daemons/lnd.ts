@@ -1,5 +1,5 @@
 /** lnd as a process over several lives, and what its operator does with it. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import {
@@ -154,7 +154,7 @@ export class LndProcess {
     try {
       await child.until(
         'its TLS certificate and macaroon',
-        () => Promise.resolve(existsSync(this.tlsCertFile) && existsSync(this.adminMacaroonFile)),
+        () => Promise.resolve([this.tlsCertFile, this.adminMacaroonFile].every(isWritten)),
         READY_MS,
       );
       const { lnd } = authenticatedLndGrpc({
@@ -197,6 +197,9 @@ export class LndProcess {
     return value;
   }
 }
+
+/** A file is there for a moment before it has anything in it. */
+const isWritten = (file: string): boolean => (statSync(file, { throwIfNoEntry: false })?.size ?? 0) > 0;
 
 /** No call of lnd has a deadline of its own. */
 async function syncedInfo(lnd: AuthenticatedLnd): Promise<GetWalletInfoResult | undefined> {
