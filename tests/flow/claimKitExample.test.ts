@@ -45,21 +45,37 @@ function block(language: string): string {
   return new RegExp(`\`\`\`${language}\\n([^\`]*)\`\`\``).exec(example)?.[1]?.trim() ?? '';
 }
 
-/** Issues an asset out of the first free coin and pays both HTLC outputs: always the same bytes. */
-function example(chain: Chain): { kit: ClaimKit & { genesis: string }; fundingTx: string } {
+const ANYONE = Buffer.of(0x51);
+const FREE_SAT = 100_000_000_000_000n;
+
+/** A coin whose spend needs a witness, which an issuance does not do without: always the same bytes. */
+function witnessedCoin(chain: Chain): Transaction {
   const [key] = chain.state.ledger.coins.keys();
   const [id = '', vout = '0'] = (key ?? '').split(':');
+  const tx = new Transaction();
+  tx.version = 2;
+  tx.addInput(reversedBytes(id), Number.parseInt(vout, 10), SEQUENCE_REPLACEABLE);
+  const asset = Buffer.concat([Buffer.of(1), reversedBytes(policyAsset)]);
+  const pay = (script: Buffer, value: bigint): void => {
+    tx.addOutput(script, explicitValueBytes(assetAmount(value)), asset, Buffer.of(0));
+  };
+  pay(p2wshScriptPubKey(ANYONE), FREE_SAT - 1_000n);
+  pay(Buffer.alloc(0), 1_000n);
+  return tx;
+}
+
+/** Issues an asset out of such a coin and pays both HTLC outputs: always the same bytes. */
+function example(chain: Chain): { kit: ClaimKit & { genesis: string }; fundingTx: string } {
+  const [id, vout] = [txidOf(witnessedCoin(chain)), 0];
   const issued = issuance.newIssuance(1_000, 0);
-  const entropy = issuance.generateEntropy(
-    { txHash: reversedBytes(id), vout: Number.parseInt(vout, 10) },
-    issued.assetEntropy,
-  );
+  const entropy = issuance.generateEntropy({ txHash: reversedBytes(id), vout }, issued.assetEntropy);
   const gold = assetId(displayHex(issuance.calculateAsset(entropy)));
   const terms = { paymentHash: hashPreimage(S), claimPkh: keyOf('buyer').pkh, refundPkh: keyOf('refund').pkh };
   const witnessScript = htlcWitnessScript({ ...terms, refundHeight: blockHeight(T) });
   const tx = new Transaction();
   tx.version = 2;
-  tx.addInput(reversedBytes(id), Number.parseInt(vout, 10), SEQUENCE_REPLACEABLE, Buffer.alloc(0), issued);
+  tx.addInput(reversedBytes(id), vout, SEQUENCE_REPLACEABLE, Buffer.alloc(0), issued);
+  tx.setWitness(0, [ANYONE]);
   const pay = (script: Buffer, asset: AssetId, value: bigint): void => {
     const assetBytes = Buffer.concat([Buffer.of(1), reversedBytes(asset)]);
     tx.addOutput(script, explicitValueBytes(assetAmount(value)), assetBytes, Buffer.of(0));
@@ -67,7 +83,7 @@ function example(chain: Chain): { kit: ClaimKit & { genesis: string }; fundingTx
   const script = p2wshScriptPubKey(witnessScript);
   pay(script, gold, 1_000n);
   pay(script, policyAsset, 1_200n);
-  pay(Buffer.of(0x51), policyAsset, 100_000_000_000_000n - 2_200n);
+  pay(Buffer.of(0x51), policyAsset, FREE_SAT - 3_200n);
   pay(Buffer.alloc(0), policyAsset, 1_000n);
   const funding = rawOf(tx);
   const point = (n: number): ReturnType<typeof outpoint> => outpoint(txidOf(tx), n);
@@ -217,6 +233,7 @@ describe('the worked example of the claim kit', () => {
 
   it('is accepted by the chain', () => {
     const { source } = readClaimKit(kitFile());
+    chain.broadcast(hex(rawOf(witnessedCoin(chain))));
     chain.broadcast(hex(source.fundingTx));
     chain.mine(1);
     const raw = block('text').replaceAll(/\s/g, '');

@@ -38,6 +38,7 @@ import {
   type BlockHeight,
   type Preimage,
 } from '../../src/core/units.js';
+import { blindOutput } from '../../src/sandbox/liquid/blind.js';
 import { POLICY_ASSET } from '../../src/sandbox/liquid/regtest.js';
 import { keyOf, loadZkp, preimageOf } from '../unit/core/zkp.js';
 import { openOutput } from '../unit/core/unblind.js';
@@ -96,8 +97,8 @@ function coinsOf(tx: Transaction): Coin[] {
   });
 }
 
-/** Issues 1 000 000 units of a new asset out of free coins, and pays them and L-BTC to the owner, unblinded. */
-async function issueToOwner(): Promise<Coin[]> {
+/** A transaction that issues 1 000 000 units of a new asset out of a free coin, and pays them and L-BTC to the owner. */
+async function issuanceToOwner(hasProofs: boolean): Promise<Transaction> {
   const { txid: id, vout, value: free } = await chain.freeCoin();
   const amount = 1_000_000n;
   const issued = issuance.newIssuance(Number(amount), 0);
@@ -113,8 +114,19 @@ async function issueToOwner(): Promise<Coin[]> {
   pay(OWNER_SCRIPT, gold, amount);
   pay(OWNER_SCRIPT, POLICY_ASSET, 1_000_000n);
   pay(OWNER_SCRIPT, POLICY_ASSET, 70_000n);
-  pay(Buffer.of(0x51), POLICY_ASSET, free - 1_071_000n);
-  pay(Buffer.alloc(0), POLICY_ASSET, 1_000n);
+  pay(Buffer.of(0x51), POLICY_ASSET, free - 1_072_000n - (hasProofs ? 1n : 0n));
+  pay(Buffer.alloc(0), POLICY_ASSET, 2_000n);
+  if (!hasProofs) return tx;
+  // The free coin needs no witness, so a satoshi is burnt with proofs.
+  const inputTags = [POLICY_ASSET, gold].map(reversedBytes);
+  const burnt = { script: Buffer.of(0x6a), assetTag: reversedBytes(POLICY_ASSET), value: 1n };
+  tx.outs.push(blindOutput(zkp, { ...burnt, blindingPubkey: Buffer.from(BLINDING.pubkey, 'hex'), inputTags }));
+  return tx;
+}
+
+/** Coins of the owner in a block, unblinded: 1 000 000 of a new asset, 1 000 000 sat and 70 000 sat. */
+async function issueToOwner(): Promise<Coin[]> {
+  const tx = await issuanceToOwner(true);
   await expectMined(tx);
   return coinsOf(tx);
 }
@@ -217,6 +229,11 @@ export function coreTransactionsSuite(open: () => Promise<JudgingChain>): void {
   beforeEach(async () => {
     explicitCoins = await issueToOwner();
   });
+  it('an issuance in a transaction without any witness is refused', async () => {
+    const tx = await issuanceToOwner(false);
+    expect(await verdict(tx)).toContain('bad-txns-in-ne-out');
+  });
+
   describe('funding', () => {
     it('from explicit coins with explicit change is accepted and found again', async () => {
       const { outpoints } = await fund(explicitCoins, gold, await heightIn(60));

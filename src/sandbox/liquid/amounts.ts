@@ -12,6 +12,7 @@ import { MAX_MONEY } from '../../core/units.js';
 import { sha256 } from './digests.js';
 import {
   explicitValue,
+  hasAnyWitness,
   issuanceProofs,
   isUnspendable,
   rangeProofOf,
@@ -89,10 +90,11 @@ function isBalanced({ explicit, committed }: Tally): boolean {
 }
 
 /** Counts what an input issues; returns the generators of the new assets. */
-function countIssued(zkp: Zkp, input: Input, tally: Tally): Buffer[] {
+function countIssued(zkp: Zkp, tx: Transaction, input: Input, tally: Tally): Buffer[] {
   if (issuanceProofs(input).some((proof) => proof.length > 0)) fail();
   const { issuance } = input;
   if (issuance === undefined) return [];
+  if (!hasAnyWitness(tx)) fail(); // as Elements, which looks for the proofs of what is issued even where none is needed
   if (!issuance.assetBlindingNonce.equals(ZERO)) fail();
   const entropy = generateEntropy({ txHash: input.hash, vout: input.index }, issuance.assetEntropy);
   const amounts: readonly [Buffer, Buffer][] = [
@@ -114,7 +116,7 @@ function countInputs(zkp: Zkp, tx: Transaction, coins: readonly Output[], tally:
     const coin = coins[index] ?? fail();
     const generator = generatorOf(zkp, coin.asset);
     count(tally, coin.value, generator, 1n);
-    return [generator, ...countIssued(zkp, input, tally)];
+    return [generator, ...countIssued(zkp, tx, input, tally)];
   });
 }
 

@@ -104,6 +104,17 @@ function unsigned(coins: readonly StockCoin[], issuance?: Issuance): Transaction
   return tx;
 }
 
+/**
+ * Elements refuses an issuance in a transaction without any witness. The faucet's coins need none, so a satoshi is burnt
+ * whose output has proofs.
+ */
+const BURNT: Payment = {
+  scriptPubKey: Buffer.of(0x6a),
+  assetId: POLICY_ASSET,
+  value: 1n,
+  blindingPubkey: Buffer.from('0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798', 'hex'),
+};
+
 function addPayment(chain: Chain, tx: Transaction, payment: Payment, inputTags: readonly Buffer[]): void {
   const { scriptPubKey: script, assetId, value, blindingPubkey } = payment;
   if (blindingPubkey === undefined) {
@@ -121,10 +132,17 @@ const changeOf = (assetId: AssetId, value: bigint): Payment => ({ scriptPubKey: 
 function pay(
   chain: Chain,
   payments: readonly Payment[],
-  spent: { readonly coins: readonly StockCoin[]; readonly feeSat: bigint; readonly issuance?: Issuance },
+  spent: {
+    readonly coins: readonly StockCoin[];
+    readonly feeSat: bigint;
+    /** Of the first input. */
+    readonly issued?: { readonly issuance: Issuance; readonly assetId: AssetId };
+  },
 ): Txid {
-  const tx = unsigned(spent.coins, spent.issuance);
-  const inputTags = spent.coins.map(({ assetId }) => tagOf(assetId));
+  const { coins, issued } = spent;
+  const tx = unsigned(coins, issued?.issuance);
+  const inputTags = coins.map(({ assetId }) => tagOf(assetId));
+  if (issued !== undefined) inputTags.splice(1, 0, tagOf(issued.assetId));
   for (const payment of payments) addPayment(chain, tx, payment, inputTags);
   addPayment(chain, tx, { scriptPubKey: FEE_SCRIPT, assetId: POLICY_ASSET, value: spent.feeSat }, inputTags);
   return chain.broadcast(tx.toHex());
@@ -206,10 +224,10 @@ export function issueStock(chain: Chain, request: IssueRequest): { readonly asse
   const entropy = generateEntropy({ txHash: reversedBytes(first.txid), vout: first.vout }, contractHash);
   const assetId = toAssetId(displayHex(calculateAsset(entropy)));
   const stock = splitStock(amount).map((value) => changeOf(assetId, value));
-  const feeSat = feeFor(chain, 1, stock);
-  const change = changeOf(POLICY_ASSET, sumOf(coins) - feeSat);
+  const feeSat = feeFor(chain, 1, [...stock, BURNT]);
+  const change = changeOf(POLICY_ASSET, sumOf(coins) - feeSat - BURNT.value);
   const issuance = { ...newIssuance(1, 0), assetAmount: valueBytes(amount), assetEntropy: contractHash };
-  const txid = pay(chain, [...stock, change], { coins, feeSat, issuance });
+  const txid = pay(chain, [...stock, change, BURNT], { coins, feeSat, issued: { issuance, assetId } });
   return { assetId, txid };
 }
 

@@ -36,7 +36,8 @@ export function parseTransaction(rawHex: string): Transaction | undefined {
 
 const isNull = (...values: Buffer[]): boolean => values.every((value) => value.length === 1);
 
-function hasAnyWitness(tx: Transaction): boolean {
+/** Whether anything follows the transaction's outputs: a witness of an input, or a proof. */
+export function hasAnyWitness(tx: Transaction): boolean {
   const inputHas = (input: Input): boolean =>
     input.witness.length > 0 || isPegin(input) || issuanceProofs(input).some((proof) => proof.length > 0);
   const outputHas = (output: Output): boolean =>

@@ -1,6 +1,6 @@
 /** An Elements node of its own regtest chain, without a wallet and without peers. */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { z } from 'zod';
@@ -59,8 +59,8 @@ export type ElementsNode = {
   refusal(rawHex: string): Promise<string | undefined>;
   /** Takes over every block that the other node has and this one has not. */
   copyBlocks(from: ElementsNode): Promise<void>;
-  /** Stops it in order, or at once, and starts it again. Satoshi per 1000 virtual bytes; by default as before. */
-  restart(options?: { readonly signal?: 'SIGTERM' | 'SIGKILL'; readonly relayFloor?: number }): Promise<void>;
+  /** Stops it and starts it again. Satoshi per 1000 virtual bytes; by default as before. */
+  restart(options?: { readonly isForgettingMempool?: boolean; readonly relayFloor?: number }): Promise<void>;
   readonly relayFloor: number;
   stop(): Promise<void>;
   tail(): string;
@@ -171,8 +171,9 @@ export async function startElements(options: {
         if (verdict !== null && verdict !== 'inconclusive') throw new Error(`${name}: block refused: ${verdict}`);
       }
     },
-    restart: async ({ signal = 'SIGTERM', relayFloor: floor = relayFloor } = {}) => {
-      await program.stop(signal);
+    restart: async ({ isForgettingMempool = false, relayFloor: floor = relayFloor } = {}) => {
+      await program.stop();
+      if (isForgettingMempool) rmSync(join(dir, 'liquidregtest', 'mempool.dat'), { force: true });
       relayFloor = floor;
       await startOn(port);
     },

@@ -27,6 +27,8 @@ const FEE_SAT = 5_000n;
 const REPLACEABLE = 0xffff_fffd;
 /** All explicit outputs of a transaction together may not exceed 21 million, so only a part of the coins is used. */
 const USED_SAT = 1_000_000_000_000n;
+/** Nobody needs to open what is burnt: the generator. */
+const BURNING_KEY = Buffer.from('0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798', 'hex');
 const CONTRACT_HASH = Buffer.alloc(32);
 
 const genesisSchema = z.object({
@@ -116,10 +118,15 @@ export async function openPurse(node: ElementsNode, freeSat = 2_100_000_000_000_
       const id = assetId(displayHex(calculateAsset(entropy)));
       const issuance = { ...newIssuance(1, 0), assetAmount: valueBytes(amount), assetEntropy: CONTRACT_HASH };
       const tx = spend([{ ...coin, issuance }]);
-      addPlain(tx, ANYONE, POLICY_ASSET, coin.value - FEE_SAT);
+      const rest = coin.value - FEE_SAT - 1n;
+      addPlain(tx, ANYONE, POLICY_ASSET, rest);
       addPlain(tx, ANYONE, id, amount);
+      // The node refuses an issuance in a transaction without any witness: a satoshi is burnt with proofs.
+      const inputTags = [POLICY_ASSET, id].map(reversedBytes);
+      const burnt = { script: Buffer.of(0x6a), assetTag: reversedBytes(POLICY_ASSET), value: 1n };
+      tx.outs.push(blindOutput(zkp, { ...burnt, blindingPubkey: BURNING_KEY, inputTags }));
       const txid = await send(tx);
-      coins.set(POLICY_ASSET, { txid, vout: 0, value: coin.value - FEE_SAT });
+      coins.set(POLICY_ASSET, { txid, vout: 0, value: rest });
       coins.set(id, { txid, vout: 1, value: amount });
       return id;
     },
