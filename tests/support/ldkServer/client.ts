@@ -66,7 +66,7 @@ function frame(fields: readonly Field[]): Buffer {
 }
 
 /** `HMAC seconds:hex`, over the seconds as 8 bytes and the whole frame. */
-export function signature(apiKey: string, unixSecs: number, body: Uint8Array): string {
+function signature(apiKey: string, unixSecs: number, body: Uint8Array): string {
   const seconds = Buffer.alloc(8);
   seconds.writeBigUInt64BE(BigInt(unixSecs));
   return `HMAC ${unixSecs}:${createHmac('sha256', apiKey).update(seconds).update(body).digest('hex')}`;
