@@ -41,7 +41,7 @@ function folderFor(version) {
   return join(cache, key.digest('hex').slice(0, 16));
 }
 
-/** Builds into a folder of its own, which becomes the cached one as a whole. */
+/** Builds into a folder of its own, which becomes the cached one as a whole. @returns true if it worked */
 function build(folder) {
   const part = `${folder}-part-`;
   for (const name of readdirSync(cache).filter((entry) => join(cache, entry).startsWith(part))) {
@@ -50,12 +50,14 @@ function build(folder) {
   const fresh = mkdtempSync(part);
   try {
     const flags = ['-mod=readonly', '-trimpath', '-buildvcs=false', '-ldflags=-s -w', `-tags=${TAGS}`];
-    execFileSync('go', ['build', ...flags, '-o', `${fresh}/`, 'tool'], {
+    const { status, signal } = spawnSync('go', ['build', ...flags, '-o', `${fresh}/`, 'tool'], {
       cwd: MODULE,
       env: { ...process.env, CGO_ENABLED: '0' },
       stdio: ['ignore', 2, 2],
     });
-    renameSync(fresh, folder);
+    if (status === 0) renameSync(fresh, folder);
+    else process.stderr.write(`go build ended with ${status ?? signal}\n`);
+    return status === 0;
   } finally {
     rmSync(fresh, { recursive: true, force: true });
   }
@@ -86,29 +88,31 @@ async function lock(file, isDone) {
   }
 }
 
+/** Builds unless it is there. @returns undefined if that was not possible */
+async function provide(folder) {
+  const isDone = () => existsSync(folder);
+  if (isDone()) return 'cached';
+  const started = performance.now();
+  mkdirSync(cache, { recursive: true });
+  const unlock = await lock(`${folder}.lock`, isDone);
+  try {
+    if (!isDone() && !build(folder)) return undefined;
+  } finally {
+    unlock();
+  }
+  return `built in ${((performance.now() - started) / 1000).toFixed(0)} s`;
+}
+
+const versionOf = (folder, program) =>
+  execFileSync(join(folder, program), ['--version'], { encoding: 'utf8', env: { HOME: folder } }).trim();
+
 const { version, why } = goVersion();
-if (process.argv.includes('--where')) {
-  if (version !== undefined) process.stdout.write(folderFor(version));
-} else if (version === undefined) {
+const folder = version === undefined ? '' : folderFor(version);
+if (process.argv.includes('--where')) process.stdout.write(folder);
+else if (version === undefined) {
   process.stdout.write(`lnd and btcd were not built, and their suites will be skipped: ${why}\n`);
 } else {
-  const folder = folderFor(version);
-  const started = performance.now();
-  const isDone = () => existsSync(folder);
-  const isHit = isDone();
-  mkdirSync(cache, { recursive: true });
-  if (!isHit) {
-    const unlock = await lock(`${folder}.lock`, isDone);
-    try {
-      if (!isDone()) build(folder);
-    } finally {
-      unlock();
-    }
-  }
-  for (const program of PROGRAMS) {
-    const said = execFileSync(join(folder, program), ['--version'], { encoding: 'utf8', env: { HOME: folder } });
-    process.stdout.write(`${said.trim()}\n`);
-  }
-  const took = isHit ? 'cached' : `built in ${((performance.now() - started) / 1000).toFixed(0)} s`;
-  process.stdout.write(`${took}: ${folder}\n`);
+  const how = await provide(folder);
+  if (how === undefined) process.exitCode = 1;
+  else process.stdout.write([...PROGRAMS.map((name) => versionOf(folder, name)), `${how}: ${folder}\n`].join('\n'));
 }
