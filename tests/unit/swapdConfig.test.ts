@@ -58,7 +58,18 @@ function problemsOf(over: ConfigTree): string[] {
   return [];
 }
 
+const LND = { backend: 'lnd', address: 'localhost:10009', macaroon_file: 'swapd.macaroon', tls_cert_file: 'tls.cert' };
+
 describe("swapd's configuration", () => {
+  it('takes lnd with its macaroon and certificate, and no half of it', () => {
+    expect(problemsOf({ lightning: LND })).toEqual([]);
+    expect(problemsOf({ lightning: { ...LND, hold_expiry_delta_blocks: 20 } })).toEqual([]);
+    expect(problemsOf({ lightning: { backend: 'lnd', address: 'localhost:10009', token_file: 'token' } })).toEqual([
+      'lightning.macaroon_file: expected a file with backend "lnd", found nothing',
+      'lightning.tls_cert_file: expected a file with backend "lnd", found nothing',
+      'lightning.token_file: expected none with backend "lnd", found one',
+    ]);
+  });
   it('needs little and has safe defaults', () => {
     expect(read()).toMatchObject({
       grpc: { listen: '127.0.0.1:9835', auth: 'tokens' },

@@ -61,7 +61,6 @@ const TABLE: readonly Row[] = [
   row(undefined, UNKNOWN, 'verification failed', 'unusable', 'the macaroon is of another lnd, revoked or expired'),
   row(undefined, UNKNOWN, 'cannot get macaroon', 'unusable', 'the macaroon is of another lnd, revoked or expired'),
   row(undefined, UNKNOWN, 'cannot determine data format', 'unusable', 'the macaroon file holds no macaroon'),
-  row(undefined, UNKNOWN, 'expected 1 macaroon', 'unusable', 'the macaroon file is empty'),
   row(undefined, UNKNOWN, 'wallet locked', 'unusable', 'its wallet is locked: unlock it (lncli unlock)'),
   row(undefined, UNKNOWN, 'wallet not created', 'unusable', 'it has no wallet yet (lncli create)'),
   row(undefined, UNKNOWN, 'waiting to start', 'unusable', 'it is starting'),

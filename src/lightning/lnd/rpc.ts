@@ -75,17 +75,20 @@ const CHANNEL_OPTIONS = {
 export function openRpc({ address, tlsCertFile, macaroonFile }: LndEndpoint): LndRpc {
   const certificate = readFile('lightning.tls_cert_file', tlsCertFile);
   const macaroon = readFile('lightning.macaroon_file', macaroonFile).toString('hex');
+  if (macaroon === '')
+    throw new SwapError('bad_config', 'lightning.macaroon_file: expected a macaroon, found an empty file');
   const host = address.slice(0, address.lastIndexOf(':')).replace(/^\[|\]$/g, '');
   const client = new Client(address, secured({ certificate, macaroon, host }), {
     ...CHANNEL_OPTIONS,
     // TLS has no server names that are IP addresses (Node warns, DEP0123); the certificate is still checked for the address.
     ...(isIP(host) === 0 ? {} : { 'grpc.ssl_target_name_override': 'localhost' }),
   });
-  const definitions = loadDefinitions(address);
+  definitions ??= loadDefinitions();
+  const known = definitions;
   const deadline = (ms: number): { deadline?: number } => (ms === NO_DEADLINE ? {} : { deadline: Date.now() + ms });
   return {
     call: (method, request, ms = CALL_MS) => {
-      const { path, requestSerialize, responseDeserialize } = definitions[method];
+      const { path, requestSerialize, responseDeserialize } = known[method];
       return new Promise((resolve, reject) => {
         const done = (error: Error | null, answer?: unknown): void => {
           if (error === null) resolve(answer);
@@ -103,7 +106,7 @@ export function openRpc({ address, tlsCertFile, macaroonFile }: LndEndpoint): Ln
       });
     },
     stream: (method, request, ms = NO_DEADLINE) => {
-      const { path, requestSerialize, responseDeserialize } = definitions[method];
+      const { path, requestSerialize, responseDeserialize } = known[method];
       return client.makeServerStreamRequest(
         path,
         requestSerialize,
@@ -113,7 +116,7 @@ export function openRpc({ address, tlsCertFile, macaroonFile }: LndEndpoint): Ln
         deadline(ms),
       );
     },
-    path: (method) => definitions[method].path,
+    path: (method) => known[method].path,
     close: () => {
       client.close();
     },
@@ -150,10 +153,14 @@ function readFile(key: string, path: string): Buffer {
   }
 }
 
-/** Loaded when lnd is really used: it takes half a second. */
-function loadDefinitions(address: string): Readonly<Record<LndMethod, MethodDefinition>> {
+type Definitions = Readonly<Record<LndMethod, MethodDefinition>>;
+
+let definitions: Definitions | undefined;
+
+/** Once, and only when lnd is really used: it takes half a second. */
+function loadDefinitions(): Definitions {
   const library = createRequire(import.meta.url)('lightning') as typeof Library;
-  const { lnd } = library.authenticatedLndGrpc({ socket: address }); // never connected
+  const { lnd } = library.authenticatedLndGrpc({}); // never connected
   const definition = (name: LndMethod): MethodDefinition => {
     const service = lnd[METHODS[name]] as Client & {
       readonly constructor: { readonly service: Readonly<Record<string, MethodDefinition | undefined>> };
@@ -163,7 +170,7 @@ function loadDefinitions(address: string): Readonly<Record<LndMethod, MethodDefi
     return found;
   };
   const names = Object.keys(METHODS) as LndMethod[];
-  const definitions = Object.fromEntries(names.map((name) => [name, definition(name)] as const));
+  const found = Object.fromEntries(names.map((name) => [name, definition(name)] as const));
   for (const service of Object.values(lnd) as Client[]) service.close();
-  return definitions as Record<LndMethod, MethodDefinition>;
+  return found as Definitions;
 }

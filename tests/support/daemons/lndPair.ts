@@ -26,6 +26,8 @@ import { LndProcess } from './lnd.js';
 
 /** Two cores carry everything at once. */
 const SLOW_MS = 60_000;
+/** Blocks until the payee's coins of a channel that it closed by force are its own. */
+const CSV_BLOCKS = 5;
 const COINS_SATS = 20_000_000n;
 
 type Side = { readonly node: LndProcess; readonly port: LightningNode };
@@ -73,7 +75,7 @@ export async function startLndPair(): Promise<LndPair> {
       return { node, port };
     };
     const [payee, payer] = await Promise.all([start('payee', 'swapd.macaroon'), start('payer', 'swap.macaroon')]);
-    const pair = pairOf(chain, payee, payer, close);
+    const pair = pairOf({ chain, payee, payer, close });
     await pair.openChannel(10_000_000n);
     return pair;
   } catch (error) {
@@ -82,7 +84,7 @@ export async function startLndPair(): Promise<LndPair> {
   }
 }
 
-function pairOf(chain: FullNode, payee: Side, payer: Side, close: () => Promise<void>): LndPair {
+function pairOf({ chain, payee, payer, close }: Pick<LndPair, 'chain' | 'payee' | 'payer' | 'close'>): LndPair {
   const { lnd } = payer.node;
   const mine = async (blocks: number): Promise<void> => {
     await chain.mine(blocks);
@@ -103,12 +105,20 @@ function pairOf(chain: FullNode, payee: Side, payer: Side, close: () => Promise<
     return Math.min(...counts);
   };
   const openOne = async (sats: bigint): Promise<void> => {
-    const { address } = await createChainAddress({ lnd, format: 'p2wpkh' });
-    await chain.fund(address, COINS_SATS);
+    // The payee, too: it pays a fee when it takes a payment on the chain.
+    for (const { node } of [payer, payee]) {
+      const { address } = await createChainAddress({ lnd: node.lnd, format: 'p2wpkh' });
+      await chain.fund(address, COINS_SATS);
+    }
     await mine(6);
     await addPeer({ lnd, public_key: payee.node.nodeId, socket: payee.node.peerAddress }).catch(() => undefined);
     const before = await active();
-    const request = { local_tokens: Number(sats), give_tokens: 100_000, partner_public_key: payee.node.nodeId };
+    const request = {
+      local_tokens: Number(sats),
+      give_tokens: 100_000,
+      partner_public_key: payee.node.nodeId,
+      partner_csv_delay: CSV_BLOCKS,
+    };
     await eventually(
       'an opened channel',
       () => openChannel({ lnd, ...request, is_private: true }).catch(() => undefined),

@@ -1,0 +1,76 @@
+/** A settled payment that went back to the payer on the chain: lnd calls it settled and claimed, and has no money. */
+import { getClosedChannels } from 'lightning';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { daemonBinary } from '../support/daemons/binaries.js';
+import { startLndPair, type LndPair } from '../support/daemons/lndPair.js';
+import { eventually } from '../support/eventually.js';
+
+const isBuilt = ['btcd', 'lnd', 'lncli'].every((name) => daemonBinary(name as 'lnd') !== undefined);
+const SLOW = 300_000;
+
+describe.skipIf(!isBuilt)('a payment that lnd settled', { timeout: SLOW }, () => {
+  let pair: LndPair;
+  beforeAll(async () => {
+    pair = await startLndPair();
+  }, SLOW);
+  afterAll(async () => {
+    await pair.close();
+  }, SLOW);
+
+  /** Mines block by block, so that lnd acts in between, until the condition holds. */
+  const mineUntil = async (what: string, probe: () => Promise<boolean>): Promise<void> => {
+    let blocks = 0;
+    await eventually(
+      what,
+      async () => {
+        if (await probe()) return true;
+        if (blocks++ > 200) throw new Error(`not within 200 blocks: ${what}`);
+        await pair.mine(1);
+        await new Promise((done) => setTimeout(done, 200));
+        return false;
+      },
+      SLOW,
+    );
+  };
+
+  it('and that the payer took back on the chain is told as timed out, not as received', async () => {
+    const { paymentHash, preimage } = await pair.held({ minFinalCltvDelta: 24 });
+    await pair.payer.node.stop('SIGKILL');
+    await pair.payee.port.settleInvoice(preimage);
+    expect(await pair.inState(paymentHash, 'SETTLED')).toMatchObject({ isHtlcPending: true });
+    await pair.payee.node.stop('SIGKILL');
+    await pair.payer.node.start();
+    await mineUntil('the payer has its money back', async () => {
+      const payment = await pair.payer.port.lookupPayment(paymentHash);
+      return payment?.state === 'FAILED';
+    });
+    await pair.payee.node.start();
+    const before = await pair.payee.port.lookupInvoice(paymentHash);
+    expect(before).toMatchObject({ state: 'SETTLED' });
+    expect(before?.isHtlcPending === false && !before.isTimedOutOnChain).toBe(false);
+    await mineUntil('the seller knows', async () => {
+      const invoice = await pair.payee.port.lookupInvoice(paymentHash);
+      // At no moment is the payment told as received.
+      expect(invoice?.isHtlcPending === false && !invoice.isTimedOutOnChain).toBe(false);
+      return invoice?.isTimedOutOnChain === true;
+    });
+    const { channels } = await getClosedChannels({ lnd: pair.payee.node.lnd });
+    expect(channels.flatMap(({ close_payments: ends }) => ends)).toMatchObject([{ is_outgoing: false }]);
+  });
+  it('and took on the chain itself is told as received', async () => {
+    await pair.openChannel(5_000_000n);
+    const { paymentHash, preimage } = await pair.held({ minFinalCltvDelta: 24 });
+    await pair.payer.node.stop('SIGKILL');
+    await pair.payee.port.settleInvoice(preimage);
+    const settled = await pair.inState(paymentHash, 'SETTLED');
+    expect(settled).toMatchObject({ isHtlcPending: true, isTimedOutOnChain: false });
+    await mineUntil('the money', async () => {
+      const invoice = await pair.payee.port.lookupInvoice(paymentHash);
+      expect(invoice).toMatchObject({ isTimedOutOnChain: false });
+      return invoice?.isHtlcPending === false;
+    });
+    const { channels } = await getClosedChannels({ lnd: pair.payee.node.lnd });
+    expect(channels).toHaveLength(2);
+  });
+});
