@@ -17,13 +17,20 @@ const LNNODED: Traits = {
   blocksAdded: 2,
   blocksOverCap: 1,
   hop: { cltvDelta: 72, feeMsat: () => 1000n },
-  reasons: { rejected: 'RECIPIENT_REJECTED', rejectedLate: 'USER_ABANDONED', noRoute: 'ROUTE_NOT_FOUND' },
+  reasons: {
+    rejected: 'RECIPIENT_REJECTED',
+    afterTimeout: ['USER_ABANDONED'],
+    afterRestart: 'USER_ABANDONED',
+    noRoute: 'ROUTE_NOT_FOUND',
+  },
   cancelReasons: {
     byUser: 'CANCELED_BY_USER',
     whileHeld: 'CANCELED_BY_USER',
     expired: 'EXPIRED',
     deadline: 'DEADLINE',
   },
+  lateArrivals: ['CANCELED'],
+  resolvedWithinBlocks: 6,
   callMs: 10_000,
 };
 

@@ -37,7 +37,9 @@ export function limitSuite(scene: Scene, { payer, payee }: Backend): void {
       const payment = pay(least);
       await scene.heldBy(payment, paymentHash, scene.world.node('payer'));
       await scene.payer.settleInvoice(preimage);
-      expect(await payment).toMatchObject({ state: 'SUCCEEDED' });
+      const r = await payment;
+      console.log('FEE', r);
+      expect(r).toMatchObject({ state: 'SUCCEEDED' });
     });
   });
 

@@ -42,5 +42,5 @@ export function portRestartScene(backend: Backend): Scene {
 export function portRestartSuite(scene: Scene, backend: Backend): void {
   restartSuite(scene, backend);
   frozenSuite(scene, backend);
-  vanishedPayerSuite(scene);
+  vanishedPayerSuite(scene, backend);
 }

@@ -1,6 +1,6 @@
 /** What the contract of the Lightning port is tested on: nodes of some kind, their operator's side, and their chain. */
 import type { Pubkey } from '../../../src/core/units.js';
-import type { LightningNode } from '../../../src/lightning/node.js';
+import type { HoldInvoice, LightningNode } from '../../../src/lightning/node.js';
 
 /** What a kind of node does in its own way, as measured; the suite asserts it, docs/lightning-backends.md states it. */
 export type Traits = {
@@ -19,8 +19,10 @@ export type Traits = {
   /** As a payer: why a payment FAILED. */
   readonly reasons: {
     readonly rejected: string;
-    /** Rejected after the attempts were given up: by a timeout or a restart of the payer. */
-    readonly rejectedLate: string;
+    /** Rejected after the call that paid had ended: any of these. */
+    readonly afterTimeout: readonly string[];
+    /** Rejected after the payer was killed. */
+    readonly afterRestart: string;
     readonly noRoute: string;
   };
   /** As a payee: why an invoice is CANCELED. */
@@ -32,6 +34,10 @@ export type Traits = {
     /** By the node at the deadline of a payment that was held. */
     readonly deadline: string;
   };
+  /** As a payee: what may become of a payment that arrives just after the expiry of its invoice. */
+  readonly lateArrivals: readonly HoldInvoice['state'][];
+  /** As a payee: so many blocks after it closed a channel at the latest, an HTLC that it took on the chain is resolved. */
+  readonly resolvedWithinBlocks: number;
   /** Every call but `pay` ends within so many ms, `pay` so many ms after its own timeout. */
   readonly callMs: number;
 };

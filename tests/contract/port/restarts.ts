@@ -38,8 +38,7 @@ export function restartSuite(scene: Scene, { payer }: Backend): void {
       await scene.inState(one.paymentHash, 'SETTLED');
       await scene.inState(other.paymentHash, 'CANCELED');
       await scene.paymentIs(one.paymentHash, 'SUCCEEDED');
-      const { rejected, rejectedLate } = payer.reasons;
-      const reason = name === 'payer' ? rejectedLate : rejected;
+      const reason = name === 'payer' ? payer.reasons.afterRestart : payer.reasons.rejected;
       expect(await scene.paymentIs(other.paymentHash, 'FAILED')).toEqual({ state: 'FAILED', reason });
     });
     it('after a kill at the moment of settling ends settled on both sides, and whoever watches learns of it', async () => {
@@ -68,7 +67,7 @@ export function restartSuite(scene: Scene, { payer }: Backend): void {
       await scene.noHtlcLeft();
       const capacity = await scene.payer.inboundCapacityMsat();
       const { paymentHash, preimage, invoice } = await scene.newInvoice();
-      const payment = scene.payer.pay(payRequest(invoice.bolt11)).catch(() => undefined);
+      const payment = scene.payer.pay(payRequest(invoice.bolt11, { timeoutSecs: 3 })).catch(() => undefined);
       await scene.world.restart(name, 'SIGKILL');
       await payment;
       await scene.world.allUsable();
@@ -108,6 +107,7 @@ export function restartSuite(scene: Scene, { payer }: Backend): void {
       await scene.world.restart('payee', 'SIGKILL');
       expect(await scene.payee.lookupInvoice(paymentHash)).toEqual(settling);
       await scene.world.resume('payer');
+      await scene.world.allUsable();
       await scene.paymentIs(paymentHash, 'SUCCEEDED');
       await scene.until(
         'received',

@@ -43,24 +43,40 @@ const LND: Traits = {
   backend: 'lnd',
   finalCltv: { taken: [24, 42, 144], refused: [17] },
   givesBackBlocksEarly: 12,
-  leastCap: (finalCltv, hops) => finalCltv + hops + 4,
+  leastCap: (finalCltv, hops) => finalCltv + Math.max(hops, 1) + 3,
   blocksAdded: 3,
   blocksOverCap: 0,
   hop: { cltvDelta: 80, feeMsat: (amountMsat) => BASE_FEE_MSAT + (amountMsat * FEE_PPM) / 1_000_000n },
-  reasons: { rejected: 'RECIPIENT_REJECTED', rejectedLate: 'RECIPIENT_REJECTED', noRoute: 'ROUTE_NOT_FOUND' },
+  reasons: {
+    rejected: 'RECIPIENT_REJECTED',
+    afterTimeout: ['CANCELED', 'RECIPIENT_REJECTED'],
+    afterRestart: 'RECIPIENT_REJECTED',
+    noRoute: 'ROUTE_NOT_FOUND',
+  },
   cancelReasons: { byUser: 'CANCELED_BY_USER', whileHeld: HELD_REASON, expired: 'EXPIRED', deadline: HELD_REASON },
+  lateArrivals: ['CANCELED', 'HELD'],
+  resolvedWithinBlocks: 320,
   callMs: 10_000,
 };
 
 type Peer = { readonly process: LndProcess; readonly port: LightningNode };
 type Channel = { readonly from: string; readonly to: string; readonly id: string };
 
+/** R and S of a DER signature, 32 bytes each. */
+function compact(der: Buffer): Buffer {
+  const number = (at: number): Buffer => {
+    const bytes = der.subarray(at + 2, at + 2 + (der[at + 1] ?? 0));
+    return Buffer.concat([Buffer.alloc(32), bytes]).subarray(-32);
+  };
+  return Buffer.concat([number(2), number(4 + (der[3] ?? 0))]);
+}
+
 async function signAnew({ lnd, nodeId }: LndProcess, bolt11: string, amountMsat: bigint): Promise<string> {
   const { network, createdAt, fields } = takeApart(bolt11);
   const prefix = `${network}${amountOf(amountMsat)}`;
   const { message, withSignature } = unsignedInvoice({ prefix, createdAt, fields });
   const { signature: text } = await signBytes({ lnd, ...NODE_KEY, preimage: message.toString('hex') });
-  const signature = Buffer.from(text, 'hex');
+  const signature = compact(Buffer.from(text, 'hex'));
   const digest = createHash('sha256').update(message).digest();
   for (const recoveryId of [0, 1, 2, 3] as const) {
     const key = recover(digest, signature, recoveryId, true);
