@@ -16,7 +16,8 @@ const LNNODED: Traits = {
   leastCap: (finalCltv, hops) => finalCltv + Math.max(hops, 1),
   blocksAdded: 2,
   blocksOverCap: 1,
-  hop: { cltvDelta: 72, feeMsat: () => 1000n },
+  hop: { cltvDelta: 72, baseFeeMsat: 1000n, feeMsat: () => 1000n },
+  belowFee: ['FAILED'],
   reasons: {
     rejected: 'RECIPIENT_REJECTED',
     afterTimeout: ['USER_ABANDONED'],

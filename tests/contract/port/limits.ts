@@ -43,17 +43,29 @@ export function limitSuite(scene: Scene, { payer, payee }: Backend): void {
     });
   });
 
-  it('a routed payment respects the fee limit to the millisatoshi', async () => {
-    const { invoice, preimage, paymentHash } = await scene.newInvoice({}, scene.world.node('payer'));
-    const fee = payee.hop.feeMsat(AMOUNT_MSAT);
-    const tooLow = await scene.other.pay(payRequest(invoice.bolt11, { maxFeeMsat: msat(fee - 1n) }));
-    expect(tooLow).toEqual({ state: 'FAILED', reason: payee.reasons.noRoute });
-    const none = await scene.other.pay(payRequest(invoice.bolt11, { maxFeeMsat: msat(0n) }));
-    expect(none).toEqual({ state: 'FAILED', reason: payee.reasons.noRoute });
-    const payment = scene.other.pay(payRequest(invoice.bolt11, { maxFeeMsat: msat(fee) }));
-    await scene.heldBy(payment, paymentHash, scene.world.node('payer'));
-    await scene.payer.settleInvoice(preimage);
-    expect(await payment).toMatchObject({ state: 'SUCCEEDED', feeMsat: fee });
+  describe('the fee limit of a payment', () => {
+    const payLimited = (bolt11: string, maxFeeMsat: bigint, timeoutSecs = 20) =>
+      scene.other.pay(payRequest(bolt11, { maxFeeMsat: msat(maxFeeMsat), timeoutSecs }));
+
+    it('is respected to the millisatoshi', async () => {
+      const { invoice, preimage, paymentHash } = await scene.newInvoice({}, scene.world.node('payer'));
+      const noRoute = { state: 'FAILED', reason: payee.reasons.noRoute };
+      expect(await payLimited(invoice.bolt11, 0n)).toEqual(noRoute);
+      expect(await payLimited(invoice.bolt11, payee.hop.baseFeeMsat - 1n)).toEqual(noRoute);
+      const fee = payee.hop.feeMsat(AMOUNT_MSAT);
+      const payment = payLimited(invoice.bolt11, fee);
+      await scene.heldBy(payment, paymentHash, scene.world.node('payer'));
+      await scene.payer.settleInvoice(preimage);
+      expect(await payment).toMatchObject({ state: 'SUCCEEDED', feeMsat: fee });
+    });
+    it('pays nothing when it is one millisatoshi short', async () => {
+      const { invoice, paymentHash } = await scene.newInvoice({}, scene.world.node('payer'));
+      const short = await payLimited(invoice.bolt11, payee.hop.feeMsat(AMOUNT_MSAT) - 1n, 2);
+      expect(payee.belowFee).toContain(short.state);
+      expect(await scene.payer.lookupInvoice(paymentHash)).toMatchObject({ state: 'OPEN', heldMsat: 0n });
+      await scene.payer.cancelInvoice(paymentHash); // and with it a part that is out
+      await scene.until('FAILED', async () => (await scene.other.lookupPayment(paymentHash))?.state === 'FAILED');
+    });
   });
 
   describe('the deadline of a held payment', () => {

@@ -1,6 +1,6 @@
 /** What the contract of the Lightning port is tested on: nodes of some kind, their operator's side, and their chain. */
 import type { Pubkey } from '../../../src/core/units.js';
-import type { HoldInvoice, LightningNode } from '../../../src/lightning/node.js';
+import type { HoldInvoice, LightningNode, PaymentResult } from '../../../src/lightning/node.js';
 
 /** What a kind of node does in its own way, as measured; the suite asserts it, docs/lightning-backends.md states it. */
 export type Traits = {
@@ -15,7 +15,14 @@ export type Traits = {
   /** As a payer with any cap: the HTLC's timeout is at most the tip, the cap and so many blocks. */
   readonly blocksOverCap: number;
   /** As a hop in the middle. */
-  readonly hop: { readonly cltvDelta: number; readonly feeMsat: (amountMsat: bigint) => bigint };
+  readonly hop: {
+    readonly cltvDelta: number;
+    /** What any part costs. */
+    readonly baseFeeMsat: bigint;
+    readonly feeMsat: (amountMsat: bigint) => bigint;
+  };
+  /** As a payer with a fee limit that pays a part and not the whole: what is told while the part is out. */
+  readonly belowFee: readonly PaymentResult['state'][];
   /** As a payer: why a payment FAILED. */
   readonly reasons: {
     readonly rejected: string;

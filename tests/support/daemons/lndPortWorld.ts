@@ -25,11 +25,11 @@ import type { Backend, ChannelOptions, PortNode, PortWorld, Traits } from '../..
 import { unsignedInvoice } from '../../unit/core/rawInvoice.js';
 import { amountOf, takeApart } from '../bolt11Parts.js';
 import { eventually } from '../eventually.js';
+import { bakeMacaroon, rightsOf } from './bakedMacaroon.js';
 import { startBtcd } from './btcd.js';
 import { tailOf } from './child.js';
 import { startFeeServer } from './feeServer.js';
 import { LndProcess } from './lnd.js';
-import { SELLER_AND_BUYER } from './lndProgram.js';
 
 const WAIT_MS = 60_000;
 const BASE_FEE_MSAT = 1000n;
@@ -46,7 +46,12 @@ const LND: Traits = {
   leastCap: (finalCltv, hops) => finalCltv + Math.max(hops, 1) + 3,
   blocksAdded: 3,
   blocksOverCap: 0,
-  hop: { cltvDelta: 80, feeMsat: (amountMsat) => BASE_FEE_MSAT + (amountMsat * FEE_PPM) / 1_000_000n },
+  hop: {
+    cltvDelta: 80,
+    baseFeeMsat: BASE_FEE_MSAT,
+    feeMsat: (amountMsat) => BASE_FEE_MSAT + (amountMsat * FEE_PPM) / 1_000_000n,
+  },
+  belowFee: ['FAILED', 'IN_FLIGHT'],
   reasons: {
     rejected: 'RECIPIENT_REJECTED',
     afterTimeout: ['CANCELED', 'RECIPIENT_REJECTED'],
@@ -108,7 +113,8 @@ async function until<T>(what: string, probe: () => Promise<T | undefined | false
 
 async function startPeer(process: LndProcess): Promise<Peer> {
   await process.start();
-  const macaroonFile = await process.bakeMacaroon(SELLER_AND_BUYER);
+  const rights = new Set([...rightsOf('swapd.macaroon'), ...rightsOf('swap.macaroon')]);
+  const macaroonFile = await bakeMacaroon(process, 'swapd.macaroon', [...rights]);
   const { rpcAddress: address, tlsCertFile } = process;
   return { process, port: connectLnd({ address, tlsCertFile, macaroonFile, log: createLogger('test', 'silent') }) };
 }
@@ -144,6 +150,7 @@ async function openWorld(
   const halted = new Set<string>();
   const channels: Channel[] = [];
   const isRunning = (name: string): boolean => !halted.has(name);
+  const isUp = ({ from, to }: Channel): boolean => isRunning(from) && isRunning(to);
 
   await Promise.all(
     names.map(async (name) => {
@@ -196,7 +203,7 @@ async function openWorld(
     });
   };
   const allUsable = async (): Promise<void> => {
-    for (const channel of channels) if (isRunning(channel.from) && isRunning(channel.to)) await usable(channel);
+    for (const channel of channels.filter(isUp)) await usable(channel);
     for (const name of names.filter(isRunning)) await deleteForwardingReputations({ lnd: lndOf(name) });
   };
   const inGraph = (name: string, { from, to, id }: Channel): Promise<unknown> =>
@@ -209,14 +216,16 @@ async function openWorld(
     await chain.fund(address, capacitySats + 100_000n);
     await mine(1);
     await until('coins', async () => BigInt((await getChainBalance({ lnd })).chain_balance) > capacitySats);
-    await until('a connection', () => connect({ from, to }).then(() => true));
-    const { transaction_id: txid, transaction_vout: vout } = await openChannel({
-      lnd,
-      partner_public_key: peer(to).process.nodeId,
-      local_tokens: Number(capacitySats),
-      give_tokens: Number(pushMsat / 1000n),
-      base_fee_mtokens: BASE_FEE_MSAT.toString(),
-      fee_rate: Number(FEE_PPM),
+    const { transaction_id: txid, transaction_vout: vout } = await until('the opening of a channel', async () => {
+      await connect({ from, to });
+      return openChannel({
+        lnd,
+        partner_public_key: peer(to).process.nodeId,
+        local_tokens: Number(capacitySats),
+        give_tokens: Number(pushMsat / 1000n),
+        base_fee_mtokens: BASE_FEE_MSAT.toString(),
+        fee_rate: Number(FEE_PPM),
+      });
     });
     await until('the funding', async () => (await chain.waiting()) > 0);
     await mine(6);
@@ -238,7 +247,7 @@ async function openWorld(
   const resume = async (name: string): Promise<void> => {
     await peer(name).process.start();
     halted.delete(name);
-    for (const channel of channels) await connect(channel).catch(() => undefined); // the other side may be away
+    for (const channel of channels.filter(isUp)) await connect(channel).catch(() => undefined); // maybe they were quicker
   };
   return {
     node: (name) => portNode(peer(name)),

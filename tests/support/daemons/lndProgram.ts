@@ -11,7 +11,7 @@ import { LndProcess } from './lnd.js';
 
 const LOG_LINES = 200;
 /** What the port needs for selling and buying. */
-export const SELLER_AND_BUYER = ['info:read', 'invoices:read', 'invoices:write', 'offchain:read', 'offchain:write'];
+const PERMISSIONS = ['info:read', 'invoices:read', 'invoices:write', 'offchain:read', 'offchain:write'];
 
 /** Starts lnd in a folder of its own under `dir`, with a fee server. */
 export async function startLnd(dir: string, name: string, chain: FullNode): Promise<NodeProgram> {
@@ -24,7 +24,7 @@ export async function startLnd(dir: string, name: string, chain: FullNode): Prom
     throw error;
   }
   const { lnd, rpcAddress: address, tlsCertFile } = program;
-  const macaroonFile = await program.bakeMacaroon(SELLER_AND_BUYER);
+  const macaroonFile = await program.bakeMacaroon(PERMISSIONS);
   const port = connectLnd({ address, tlsCertFile, macaroonFile, log: createLogger('test', 'silent') });
   const channelsWith = async (peer: NodeProgram) =>
     (await getChannels({ lnd })).channels.filter(({ partner_public_key: id }) => id === peer.nodeId);
