@@ -63,6 +63,24 @@ describe('a follower', () => {
     expect(seen).toEqual(['-125', '-124', '+124', '+125', '+126']);
     expect(follower.tip().hash).toBe(tipHash());
   });
+  it('holds few blocks at a time, also when a reorg and many blocks came while it was away', async () => {
+    let [now, most] = [0, 0];
+    const { follower, seen, round } = await follow({
+      block: async (hash) => {
+        most = Math.max(most, ++now);
+        return server.source.block(hash).finally(() => (now -= 1));
+      },
+    });
+    server.chain.mine(5);
+    await round();
+    seen.length = 0;
+    server.chain.reorg(2);
+    server.chain.mine(60);
+    await round();
+    expect(seen).toEqual(['-125', '-124', ...Array.from({ length: 63 }, (_, index) => `+${124 + index}`)]);
+    expect(follower.tip().hash).toBe(tipHash());
+    expect(most).toBeLessThanOrEqual(8);
+  });
   it('keeps its own chain when the server falls behind', async () => {
     const lie: { best?: { hash: BlockHash; chain: string; height: number } } = {};
     const { follower, seen, round } = await follow({
