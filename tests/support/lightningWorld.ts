@@ -17,6 +17,7 @@ import type { HoldInvoiceRequest, LightningNode } from '../../src/lightning/node
 import { createLogger } from '../../src/log.js';
 import type { BitcoinChain } from '../../src/sandbox/bitcoin/chain.js';
 import type { Client } from 'nice-grpc';
+import { isOnEsplora } from './chainSource.js';
 import { eventually } from './eventually.js';
 import { LnnodedProcess } from './lnnodedProcess.js';
 import { startRegtestServer, type RegtestServer } from './regtestServer.js';
@@ -67,11 +68,8 @@ type WorldOptions = {
   readonly more?: ((name: string) => string | undefined) | undefined;
 };
 
-/** Suites that run on both chain sources name the other one here. */
-export const CHAIN_VARIABLE = 'LIGHTNING_TEST_CHAIN';
-
 const chosenSource = (_: string, server: RegtestServer): Promise<string | undefined> =>
-  Promise.resolve(process.env[CHAIN_VARIABLE] === 'esplora' ? server.esplora : undefined);
+  Promise.resolve(isOnEsplora() ? server.esplora : undefined);
 
 /** Starts the named nodes; `close` must be called. */
 export async function startLightningWorld(

@@ -23,6 +23,7 @@ import { createLogger } from '../../src/log.js';
 import type { ControlRequest } from '../../src/sandbox/control.js';
 import { askWorld } from '../../src/sandbox/controlClient.js';
 import type { WorldFile } from '../../src/sandbox/world/worldFile.js';
+import { isOnEsplora } from './chainSource.js';
 
 const SANDBOX = fileURLToPath(new URL('../../dist/sandbox/main.js', import.meta.url));
 
@@ -39,6 +40,7 @@ export type TestWorld = {
 export async function startTestWorld(): Promise<TestWorld> {
   const dir = mkdtempSync(join(tmpdir(), 'swap-world-'));
   const args = [SANDBOX, 'run', '--dir', dir, '--json', '--liquid-block-secs', '0', '--bitcoin-block-secs', '0'];
+  if (isOnEsplora()) args.push('--lightning-chain', 'esplora');
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let stderr = '';
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
