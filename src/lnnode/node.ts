@@ -149,7 +149,7 @@ export async function startNode(options: NodeOptions): Promise<LnNode> {
   };
   await insist('first sync', options, async () => {
     await follower.round(listener);
-    if (!follower.isSynced()) throw new Error('the full node is behind our own chain');
+    if (!follower.hasSynced()) throw new Error('the chain source is behind our own chain');
   });
   turns.run(() => {
     archiveMonitors(parts.chainMonitor, ldkRows(options.db));
@@ -167,10 +167,7 @@ export async function startNode(options: NodeOptions): Promise<LnNode> {
     network,
     p2pPort,
     follower,
-    syncProblem: () => {
-      if (follower.isSynced()) return '';
-      return base.chain.problem || 'the chain source is behind our own chain';
-    },
+    syncProblem: () => (follower.isSynced() ? '' : base.chain.problem || follower.problem()),
     wallet,
     turns,
     manager: parts.manager,

@@ -9,7 +9,7 @@
 import type { BlockHash } from '../../core/units.js';
 import type { HeaderRows, StoredHeader } from '../store/headers.js';
 import type { EsploraSource } from './esplora.js';
-import { SYNC_FRESHNESS_MS } from './follower.js';
+import { freshnessProblem } from './freshness.js';
 import { makeHeaderChain, type ChainStep } from './headerChain.js';
 import type { Network } from './headers.js';
 import { makeProver, type OwnBlock, type OwnChain } from './prove.js';
@@ -47,6 +47,7 @@ export function makeConfirmFollower({ source, headers, network, watch }: Confirm
   const chain = makeHeaderChain({ source, headers, network });
   const scanner = makeScanner(source, makeProver(source, network));
   let syncedAt = Number.NEGATIVE_INFINITY;
+  const problem = (): string => freshnessProblem(chain.tip(), network, performance.now() - syncedAt);
   let lookedAt = Number.NEGATIVE_INFINITY;
   let isUnfinished = true;
 
@@ -119,8 +120,11 @@ export function makeConfirmFollower({ source, headers, network, watch }: Confirm
       }
       syncedAt = performance.now();
     },
-    /** True if the last round that ended at the server's tip is fresh. */
-    isSynced: (): boolean => performance.now() - syncedAt < SYNC_FRESHNESS_MS,
+    /** True once a round ended at the server's tip. */
+    hasSynced: (): boolean => syncedAt > Number.NEGATIVE_INFINITY,
+    /** Why money does not move now; empty while the view of the chain is fresh. */
+    problem,
+    isSynced: (): boolean => problem() === '',
   };
 }
 

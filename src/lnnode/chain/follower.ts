@@ -8,13 +8,12 @@ import { type BlockHash } from '../../core/units.js';
 import type { HeaderRows, StoredHeader } from '../store/headers.js';
 import type { ChainSource } from './bitcoind.js';
 import { checkedBlock } from './blocks.js';
+import { freshnessProblem } from './freshness.js';
 import { makeHeaderChain, type Planned } from './headerChain.js';
 import { parseHeader, type Network } from './headers.js';
 
 /** Blocks fetched in parallel, and held in memory at once. */
 export const PREFETCH = 8;
-/** A successful round counts as synced for this long. */
-export const SYNC_FRESHNESS_MS = 60_000;
 
 export type ConnectedBlock = {
   readonly hash: BlockHash;
@@ -43,6 +42,7 @@ export type FollowerParts = {
 export function makeFollower({ source, headers, network }: FollowerParts) {
   const chain = makeHeaderChain({ source, headers, network });
   let syncedAt = Number.NEGATIVE_INFINITY;
+  const problem = (): string => freshnessProblem(chain.tip(), network, performance.now() - syncedAt);
 
   const fetchBlock = async ({ header, height }: Planned): Promise<ConnectedBlock> => {
     const raw = await source.block(header.hash);
@@ -73,7 +73,10 @@ export function makeFollower({ source, headers, network }: FollowerParts) {
       await extend(branch.slice(atOnce), listener);
       syncedAt = performance.now();
     },
-    /** True if the last round that ended at the server's tip is fresh. */
-    isSynced: (): boolean => performance.now() - syncedAt < SYNC_FRESHNESS_MS,
+    /** True once a round ended at the server's tip. */
+    hasSynced: (): boolean => syncedAt > Number.NEGATIVE_INFINITY,
+    /** Why money does not move now; empty while the view of the chain is fresh. */
+    problem,
+    isSynced: (): boolean => problem() === '',
   };
 }

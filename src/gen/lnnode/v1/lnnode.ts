@@ -120,7 +120,10 @@ export interface GetNodeInfoResponse {
   blockHeight: number;
   /** Hash of that block, 32 bytes, internal byte order. */
   blockHash: Buffer;
-  /** True when the last round with the chain source succeeded less than a minute ago. */
+  /**
+   * True when the last round with the chain source succeeded less than a minute ago and, on mainnet, its last block is no
+   * older than three hours.
+   */
   isSynced: boolean;
   /** Version of the program. */
   version: string;
