@@ -1,22 +1,23 @@
-/** The sandbox's Bitcoin chain and lnnoded as programs of the channel-payment scenario. */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+/** The sandbox's Bitcoin chain and lnnoded as programs of a stage. */
+import { existsSync, readFileSync } from 'node:fs';
 
 import { hex, pubkey, type Pubkey } from '../../src/core/units.js';
 import { connectLnnoded } from '../../src/lightning/lnnoded.js';
 import { createLogger } from '../../src/log.js';
-import type { ChainProgram, ChannelPaymentStage, NodeProgram } from './channelPayment.js';
 import { onFreePort } from './freePort.js';
 import { LnnodedProcess } from './lnnodedProcess.js';
-import { startRegtestServer, type RegtestServer } from './regtestServer.js';
+import type { ChainProgram, NodeProgram, Place } from './programStage.js';
+import { startRegtestServer } from './regtestServer.js';
 
 const idBytes = (nodeId: Pubkey): Buffer => Buffer.from(nodeId, 'hex');
 
-function sandboxChain(server: RegtestServer): ChainProgram {
+/** The sandbox's chain; it runs in this process. */
+export async function startSandboxChain({ started }: Place): Promise<ChainProgram> {
+  const server = await startRegtestServer();
   const { chain } = server;
+  started({ log: () => `in this process; tip ${chain.tip.height}`, stop: () => server.close() });
   return {
-    name: 'the Bitcoin chain',
+    endpoints: { bitcoind: server.login, esplora: server.esplora },
     fund: (address, sats) => {
       chain.faucet(address, sats);
       return Promise.resolve();
@@ -26,68 +27,51 @@ function sandboxChain(server: RegtestServer): ChainProgram {
       return Promise.resolve();
     },
     tipHeight: () => Promise.resolve(chain.tip.height),
-    log: () => `in this process; tip ${chain.tip.height}`,
-    stop: () => server.close(),
   };
 }
 
-/** Starts lnnoded with a folder of its own. */
-async function startLnnoded(dir: string, name: string, server: RegtestServer): Promise<NodeProgram> {
-  const env = { LNNODED_LOG__LEVEL: 'debug' };
-  const options = { dir: join(dir, name), bitcoind: server.login, env };
-  const program = await onFreePort(async (p2pPort) => {
-    const attempt = new LnnodedProcess({ ...options, p2pPort });
-    await attempt.start();
-    return attempt;
-  });
-  const { ready, tokenFile, logFile } = program;
-  const port = connectLnnoded({ address: ready.grpc, tokenFile, log: createLogger('test', 'silent') });
-  const { client, close } = program.connect();
-  return {
-    name: `lnnoded ${name}`,
-    nodeId: pubkey(ready.node_id),
-    port,
-    peerAddress: ready.p2p,
-    newAddress: async () => (await client.newAddress({})).address,
-    confirmedSats: async () => (await client.walletBalance({})).confirmedSats,
-    connect: async ({ nodeId, peerAddress: address }) => {
-      await client.connectPeer({ nodeId: idBytes(nodeId), address });
-    },
-    openChannel: async ({ nodeId }, capacitySats) => {
-      await client.openChannel({ nodeId: idBytes(nodeId), capacitySats });
-    },
-    hasUsableChannel: async ({ nodeId }) => {
-      const { channels } = await client.listChannels({});
-      return channels.some((channel) => channel.isUsable && hex(channel.nodeId) === nodeId);
-    },
-    log: () => (existsSync(logFile) ? readFileSync(logFile, 'utf8') : ''),
-    stop: async () => {
+/** A starter of lnnoded that follows the chain in this way. */
+export const lnnodedOn =
+  (source: keyof ChainProgram['endpoints']) =>
+  async ({ name, dir, started }: Place, { endpoints }: ChainProgram): Promise<NodeProgram> => {
+    const { bitcoind, esplora } = endpoints;
+    const options = { dir, bitcoind, esplora: source === 'esplora' ? esplora : undefined };
+    let hangUp = (): void => undefined;
+    const program = await onFreePort(async (p2pPort) => {
+      const attempt = new LnnodedProcess({ ...options, p2pPort, env: { LNNODED_LOG__LEVEL: 'debug' } });
+      started({
+        log: () => (existsSync(attempt.logFile) ? readFileSync(attempt.logFile, 'utf8') : ''),
+        stop: async () => {
+          hangUp();
+          await attempt.stop('SIGKILL');
+        },
+      });
+      await attempt.start();
+      return attempt;
+    });
+    const { ready, tokenFile } = program;
+    const port = connectLnnoded({ address: ready.grpc, tokenFile, log: createLogger('test', 'silent') });
+    const { client, close } = program.connect();
+    hangUp = () => {
       port.close();
       close();
-      await program.stop('SIGKILL');
-    },
+    };
+    return {
+      name,
+      nodeId: pubkey(ready.node_id),
+      port,
+      peerAddress: ready.p2p,
+      newAddress: async () => (await client.newAddress({})).address,
+      confirmedSats: async () => (await client.walletBalance({})).confirmedSats,
+      connect: async ({ nodeId, peerAddress: address }) => {
+        await client.connectPeer({ nodeId: idBytes(nodeId), address });
+      },
+      openChannel: async ({ nodeId }, capacitySats) => {
+        await client.openChannel({ nodeId: idBytes(nodeId), capacitySats });
+      },
+      hasUsableChannel: async ({ nodeId }) => {
+        const { channels } = await client.listChannels({});
+        return channels.some((channel) => channel.isUsable && hex(channel.nodeId) === nodeId);
+      },
+    };
   };
-}
-
-/** Everything from nothing. `close` ends it; with `KEEP_E2E=1` the folders stay and are named. */
-export async function startLnnodedStage(): Promise<ChannelPaymentStage & { close: () => Promise<void> }> {
-  const dir = mkdtempSync(join(tmpdir(), 'channel-payment-'));
-  const server = await startRegtestServer();
-  const chain = sandboxChain(server);
-  const started: { stop(): Promise<void> }[] = [chain];
-  const close = async (): Promise<void> => {
-    for (const program of started.reverse()) await program.stop();
-    if (process.env['KEEP_E2E'] === '1') process.stdout.write(`kept: ${dir}\n`);
-    else rmSync(dir, { recursive: true, force: true });
-  };
-  try {
-    const payer = await startLnnoded(dir, 'payer', server);
-    started.push(payer);
-    const payee = await startLnnoded(dir, 'payee', server);
-    started.push(payee);
-    return { chain, payer, payee, close };
-  } catch (error) {
-    await close();
-    throw error;
-  }
-}
