@@ -16,6 +16,8 @@ const OPEN_TIMEOUT_MS = 30_000;
 const FUNDING_TARGET = 12;
 /** As long as the real one. */
 const FUNDING_SCRIPT = Buffer.alloc(34);
+/** Characters of a peer that are logged and stored. */
+const MAX_WORDS = 200;
 /** Told to the peer. */
 const GIVEN_UP = 'the open was given up';
 
@@ -199,8 +201,10 @@ function newChannelMark(): bigint {
   return BigInt(`0x${half.toString('hex')}${Buffer.from(half).reverse().toString('hex')}`);
 }
 
-/** LDK's reason for a closed channel, with the peer's words where there are any. */
+/** LDK's reason for a closed channel, with the peer's first words where there are any: it may send 64 kB of them. */
 export function closureText(reason: ldk.ClosureReason): string {
-  if (reason instanceof ldk.ClosureReason_CounterpartyForceClosed) return `the peer said: ${reason.peer_msg.to_str()}`;
+  if (reason instanceof ldk.ClosureReason_CounterpartyForceClosed) {
+    return `the peer said: ${reason.peer_msg.to_str().slice(0, MAX_WORDS)}`;
+  }
   return describe(reason).replace(/^ClosureReason_/, '');
 }

@@ -266,6 +266,15 @@ describe('a peer to whom a channel is opened', () => {
     expect(await outcome).toMatchObject({ code: Status.FAILED_PRECONDITION });
     await eventually('coins that are free again', freeAgain);
   });
+  it('may refuse with many words, of which few are kept', async () => {
+    const peer = await greeted();
+    const { outcome, open } = await opening(peer);
+    const length = Buffer.from([0xea, 0x60]); // 60,000
+    peer.send(message(ERROR, Buffer.concat([open.subarray(32, 64), length, Buffer.alloc(60_000, 'a')])));
+    const error = await outcome;
+    expect(error).toMatchObject({ code: Status.FAILED_PRECONDITION });
+    expect(String(error).length).toBeLessThan(500);
+  });
   it(
     'and accepts but never signs is left after a while: the call failed for good, and the coins are free',
     async () => {

@@ -346,7 +346,7 @@ export interface SendToAddressRequest {
   address: string;
   /** Satoshi, at least 546; 0 with is_all. */
   amountSats: bigint;
-  /** Everything but the anchor reserve, less the fee. */
+  /** Everything but the anchor reserve, less the fee: of the coins that bring more than they cost, at most the 1000 largest. */
   isAll: boolean;
   /** Satoshi per 1000 virtual bytes; 0 means the estimate for 6 blocks. */
   feeRateSatPerKvb: bigint;
