@@ -5,7 +5,8 @@
 import type { BlockHash } from '../../core/units.js';
 import type { HeaderRows, StoredHeader } from '../store/headers.js';
 import type { ChainSource } from './bitcoind.js';
-import { assertFollows, parseHeader, workOf, type Header, type Network } from './headers.js';
+import { assertHeight, checkedBlock } from './blocks.js';
+import { assertFollows, assertMayStart, parseHeader, workOf, type Header, type Network } from './headers.js';
 
 /** A deeper reorg is an alarm, not a routine. */
 export const MAX_REORG = 144;
@@ -19,7 +20,7 @@ const CHAIN_NAMES: Record<Network, readonly string[]> = {
 };
 
 export type HeaderChainParts = {
-  readonly source: Pick<ChainSource, 'best' | 'header'>;
+  readonly source: Pick<ChainSource, 'best' | 'header' | 'block'>;
   readonly headers: HeaderRows;
   readonly network: Network;
 };
@@ -75,10 +76,13 @@ export function makeHeaderChain({ source, headers, network }: HeaderChainParts) 
 
   return {
     tip,
-    /** The block at which a new node begins: the server's tip. The only height that is taken on trust. */
+    /** The block at which a new node begins: the server's tip, at the height that its coinbase says. @throws if not */
     start: async (): Promise<{ hash: BlockHash; height: number; header: Buffer }> => {
       const { hash, height } = await best();
-      return { hash, height, header: (await fetchHeader(hash)).bytes };
+      const header = await fetchHeader(hash);
+      assertMayStart(header, network);
+      assertHeight(checkedBlock(await source.block(hash), header), height);
+      return { hash, height, header: header.bytes };
     },
     /** The way to the server's tip; undefined if the server is behind. @throws if it is away or lies. */
     step: async (): Promise<ChainStep | undefined> => {

@@ -106,6 +106,17 @@ describe('a lying server', () => {
     const best = async () => ({ ...(await server.source.best()), chain: 'main' });
     await expect((await follow({ best })).round()).rejects.toThrow('expected a chain of regtest, found main');
   });
+  it.each([-500, -120, 0, 1, 500])(
+    'with a height that is wrong by %i begins no chain unless that is nothing',
+    async (by) => {
+      const headers = headerRows(openDatabase(':memory:'));
+      const honest = await server.source.best();
+      const best = () => Promise.resolve({ ...honest, height: Math.max(0, honest.height + by) });
+      const start = makeFollower({ source: { ...server.source, best }, headers, network: 'regtest' }).start();
+      if (by === 0) expect(await start).toMatchObject({ hash: honest.hash, height: honest.height });
+      else await expect(start).rejects.toThrow('found another in its coinbase');
+    },
+  );
   it('with a header that has another hash is refused', async () => {
     const { round, seen } = await follow({
       header: () => server.source.header(blockAt(1)),
