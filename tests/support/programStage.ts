@@ -16,7 +16,7 @@ const GRACE_MS = 1000;
 const TAIL_LINES = 20;
 
 /** A program as far as it exists: known to the stage before it is ready, so that a start that fails leaves nothing. */
-export type StartedProgram = {
+type StartedProgram = {
   /** Everything that it wrote. */
   readonly log: () => string;
   /** Ends it, whatever it does. */
@@ -71,7 +71,7 @@ export type Starters = {
 type Wait = { readonly what: string; readonly ms?: number };
 
 /** A wait that ends in time or fails with the end of every program's log. */
-export type Waits = {
+type Waits = {
   /** One call. */
   readonly step: <T>(wait: Wait, call: () => Promise<T>) => Promise<T>;
   /** A condition, asked again and again; an error of the question is an answer like "not yet". */
