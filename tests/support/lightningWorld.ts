@@ -1,7 +1,6 @@
 /** Real lnnoded processes over an in-process Bitcoin regtest chain, with real channels. */
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import {
@@ -21,6 +20,7 @@ import { isOnEsplora } from './chainSource.js';
 import { eventually } from './eventually.js';
 import { LnnodedProcess } from './lnnodedProcess.js';
 import { startRegtestServer, type RegtestServer } from './regtestServer.js';
+import { makeTempDir } from './tempDir.js';
 
 type NodeClient = Client<typeof LightningNodeServiceDefinition>;
 
@@ -42,6 +42,8 @@ type ChannelOptions = {
 export type LightningWorld = {
   readonly chain: BitcoinChain;
   peer(name: string): Peer;
+  /** Starts one more node; it knows nothing of the chain below the tip. */
+  add(name: string): Promise<void>;
   /** Opens a channel and waits until both sides can use it. */
   openChannel(options: ChannelOptions): Promise<void>;
   /** Ends a node the way of the signal. @returns its exit code, null if the signal ended it. */
@@ -76,7 +78,7 @@ export async function startLightningWorld(
   names: readonly string[],
   { esplora = chosenSource, more }: WorldOptions = {},
 ): Promise<LightningWorld> {
-  const dir = mkdtempSync(join(tmpdir(), 'lightning-world-'));
+  const dir = makeTempDir('lightning-world-');
   const server = await startRegtestServer();
   const { chain, login: bitcoind } = server;
   const peers = new Map<string, Peer>();
@@ -143,15 +145,14 @@ export async function startLightningWorld(
     await server.close();
     rmSync(dir, { recursive: true, force: true });
   };
+  const add = async (name: string): Promise<void> => {
+    const options = { dir: join(dir, name), bitcoind, esplora: await esplora(name, server), more: more?.(name) };
+    const process = new LnnodedProcess(options);
+    started.push(process);
+    await start(name, process);
+  };
   try {
-    await Promise.all(
-      names.map(async (name) => {
-        const options = { dir: join(dir, name), bitcoind, esplora: await esplora(name, server), more: more?.(name) };
-        const process = new LnnodedProcess(options);
-        started.push(process);
-        await start(name, process);
-      }),
-    );
+    await Promise.all(names.map(add));
   } catch (error) {
     await close();
     throw error;
@@ -159,6 +160,7 @@ export async function startLightningWorld(
   return {
     chain,
     peer,
+    add,
     allUsable,
     mine: async (blocks) => {
       chain.mine(blocks);

@@ -24,6 +24,7 @@ import type { ControlRequest } from '../../src/sandbox/control.js';
 import { askWorld } from '../../src/sandbox/controlClient.js';
 import type { WorldFile } from '../../src/sandbox/world/worldFile.js';
 import { isOnEsplora } from './chainSource.js';
+import { makeTempDir } from './tempDir.js';
 
 const SANDBOX = fileURLToPath(new URL('../../dist/sandbox/main.js', import.meta.url));
 
@@ -38,7 +39,7 @@ export type TestWorld = {
 
 /** Starts the sandbox with everything in it. */
 export async function startTestWorld(): Promise<TestWorld> {
-  const dir = mkdtempSync(join(tmpdir(), 'swap-world-'));
+  const dir = makeTempDir('swap-world-');
   const args = [SANDBOX, 'run', '--dir', dir, '--json', '--liquid-block-secs', '0', '--bitcoin-block-secs', '0'];
   if (isOnEsplora()) args.push('--lightning-chain', 'esplora');
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
