@@ -6,7 +6,7 @@ import * as ldk from 'lightningdevkit';
 import { displayHex, hex, type Pubkey, type Txid, txid } from '../core/units.js';
 import type { FeeRates } from './chain/fees.js';
 import { NodeError } from './errors.js';
-import { bytes, describe, errorOf, isAbsent, isOk } from './ldk/result.js';
+import { apiProblem, bytes, describe, errorOf, isAbsent, isOk } from './ldk/result.js';
 import type { Turns } from './ldk/turn.js';
 import { userConfig, type ChannelPolicy } from './ldk/userConfig.js';
 import type { Signed, Wallet } from './wallet.js';
@@ -71,7 +71,7 @@ export function makeChannels(parts: ChannelServiceParts) {
       null,
       config,
     );
-    if (!isOk(result)) throw new NodeError('channel_refused', `channel: ${describe(errorOf(result))}`);
+    if (!isOk(result)) throw new NodeError('channel_refused', `channel: ${apiProblem(errorOf(result))}`);
   };
 
   const assertOpenable = ({ nodeId, capacitySats }: OpenRequest): void => {

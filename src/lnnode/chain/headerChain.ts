@@ -3,6 +3,7 @@
  * those of this chain.
  */
 import type { BlockHash } from '../../core/units.js';
+import { SwapError } from '../../errors.js';
 import type { HeaderRows, StoredHeader } from '../store/headers.js';
 import type { ChainSource } from './bitcoind.js';
 import { assertHeight, checkedBlock } from './blocks.js';
@@ -42,7 +43,7 @@ export function makeHeaderChain({ source, headers, network }: HeaderChainParts) 
   const best = async (): Promise<{ hash: BlockHash; height: number }> => {
     const answer = await source.best();
     if (!CHAIN_NAMES[network].includes(answer.chain)) {
-      throw new Error(`full node: expected a chain of ${network}, found ${answer.chain}`);
+      throw new SwapError('bad_config', `node.network: expected a chain of ${network}, found one of ${answer.chain}`);
     }
     return answer;
   };

@@ -104,7 +104,9 @@ describe('a follower', () => {
 describe('a lying server', () => {
   it('with another chain is refused', async () => {
     const best = async () => ({ ...(await server.source.best()), chain: 'main' });
-    await expect((await follow({ best })).round()).rejects.toThrow('expected a chain of regtest, found main');
+    await expect((await follow({ best })).round()).rejects.toThrow(
+      'node.network: expected a chain of regtest, found one of main',
+    );
   });
   it.each([-500, -120, 0, 1, 500])(
     'with a height that is wrong by %i begins no chain unless that is nothing',
