@@ -50,7 +50,7 @@ export function makeHeaderChain({ source, headers, network }: HeaderChainParts) 
 
   const fetchHeader = async (hash: BlockHash): Promise<Header> => {
     const header = parseHeader(await source.header(hash), network);
-    if (header.hash !== hash) throw new Error(`full node: expected header ${hash}, found ${header.hash}`);
+    if (header.hash !== hash) throw new Error(`chain source: expected header ${hash}, found ${header.hash}`);
     return header;
   };
 
@@ -62,7 +62,7 @@ export function makeHeaderChain({ source, headers, network }: HeaderChainParts) 
       const known = headers.find(at);
       if (known?.isBest === true) return { fork: known, branch: planned(down.reverse(), known, network) };
       if (down.length >= MAX_BEHIND)
-        throw new Error(`full node: its chain does not meet ours within ${MAX_BEHIND} blocks`);
+        throw new Error(`chain source: its chain does not meet ours within ${MAX_BEHIND} blocks`);
       const header = known === undefined ? await fetchHeader(at) : parseHeader(known.header, network);
       down.push(header);
       at = header.prevHash;

@@ -112,7 +112,7 @@ export interface GetNodeInfoRequest {
 export interface GetNodeInfoResponse {
   /** 33 bytes, compressed. */
   nodeId: Buffer;
-  /** "bitcoin", "testnet", "signet" or "regtest". */
+  /** "bitcoin", "testnet" or "regtest". */
   network: string;
   /** host:port on which peers are accepted. */
   listenAddresses: string[];
@@ -545,7 +545,7 @@ export interface DecodeInvoiceResponse {
   paymentHash: Buffer;
   /** Amount, msat; 0 when the invoice names none. */
   amountMsat: bigint;
-  /** "bitcoin", "testnet", "signet" or "regtest". */
+  /** "bitcoin", "testnet" or "regtest". */
   network: string;
   /** Unix seconds. */
   createdAtUnixSecs: bigint;
