@@ -10,6 +10,7 @@ import { parse as parseToml } from 'smol-toml';
 import type { z } from 'zod';
 
 import { SwapError } from './errors.js';
+import { plainWords } from './zodWords.js';
 
 /** Nested plain values as they come out of TOML. */
 export type ConfigTree = { [key: string]: unknown };
@@ -35,7 +36,10 @@ export function loadConfig<S extends z.ZodType>(sources: ConfigSources<S>): z.ou
   const fromFile = sources.file === undefined ? {} : readTomlFile(sources.file);
   const fromEnv = envTree(sources.envPrefix, sources.env);
   const parsed = (env: ConfigTree) =>
-    sources.schema.safeParse(merge(merge(fromFile, env), sources.overrides ?? {}), { reportInput: true });
+    sources.schema.safeParse(merge(merge(fromFile, env), sources.overrides ?? {}), {
+      reportInput: true,
+      error: plainWords,
+    });
   let result = parsed(fromEnv.coerced);
   if (!result.success && fromEnv.isCoerced) {
     const asText = parsed(fromEnv.text); // e.g. a name made of digits only
@@ -63,7 +67,8 @@ function readTomlFile(path: string): ConfigTree {
   }
 }
 
-function codeOf(error: unknown): string {
+/** The system's code of an error, or its words. */
+export function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : String(error);
 }
 
@@ -132,7 +137,7 @@ function describeIssue(issue: z.core.$ZodIssue): string {
       .join('\n  ');
   }
   const found = issue.input === undefined ? 'nothing' : shown(key, issue.input);
-  return `${key}: expected ${issue.message.replace(/^Invalid input: expected /, '').replace(/, received .*$/, '')}, found ${found}`;
+  return `${key}: expected ${issue.message.replace(/^(?:Invalid input: )?expected /, '').replace(/, received .*$/, '')}, found ${found}`;
 }
 
 function shown(key: string, value: unknown): string {
@@ -163,6 +168,15 @@ export function readSecretFile(key: string, path: string): string {
   }
   if (text === '') throw new SwapError('bad_config', `${key}: expected a secret in ${path}, found an empty file`);
   return text;
+}
+
+/** Reads a file that a key names. @throws SwapError `bad_config` */
+export function readNamedFile(key: string, path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    throw new SwapError('bad_config', `${key}: expected a readable file at ${path}, found ${codeOf(cause)}`, { cause });
+  }
 }
 
 /** Reads a secret file, or makes it (mode 0600, fsynced) with `create` if there is none. */

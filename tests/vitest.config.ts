@@ -9,8 +9,8 @@ export default defineConfig({
     benchmark: { include: ['tests/bench/**/*.bench.ts'] },
     pool: 'forks', // better-sqlite3 is a native addon; keep it out of worker threads
     maxWorkers: 2, // a whole world of processes runs behind some files
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: 60_000, // longer than the waits in a test, which say what they waited for
+    hookTimeout: 120_000,
     reporters: ['default', new URL('support/plainReporter.ts', import.meta.url).pathname],
     coverage: {
       provider: 'v8',

@@ -73,25 +73,30 @@ function violationsOf(error: ClientError): FieldViolation[] {
   );
 }
 
-function remoteError(address: string, error: ClientError, swapErrorCode: string | undefined): RemoteError {
+function remoteError(
+  { address, tlsCertFile }: RpcEndpoint,
+  error: ClientError,
+  swapErrorCode: string | undefined,
+): RemoteError {
   const outcome = OUTCOMES[error.code] ?? 'failed';
+  const way = tlsCertFile === undefined ? 'in plain text' : 'over TLS';
   const isSilent = outcome === 'unavailable' && swapErrorCode === undefined;
   const details = printable(error.details.replace(/\.? Resolution note: $/, ''));
   return new RemoteError({
     code: swapErrorCode === undefined ? Status[error.code].toLowerCase() : printable(swapErrorCode),
     outcome,
-    message: isSilent ? `expected an answer from ${address}, found: ${details}` : details,
+    message: isSilent ? `expected an answer from ${address} ${way}, found: ${details}` : details,
     violations: violationsOf(error),
     cause: error,
   });
 }
 
 /** Adds the token, and turns errors into RemoteError with the code of the trailing metadata. */
-const translate = ({ address, token }: RpcEndpoint): ClientMiddleware =>
+const translate = (endpoint: RpcEndpoint): ClientMiddleware =>
   async function* translateErrors(call, options) {
     let code: string | undefined;
     const metadata = Metadata(options.metadata);
-    if (token !== undefined) metadata.set('authorization', `Bearer ${token}`);
+    if (endpoint.token !== undefined) metadata.set('authorization', `Bearer ${endpoint.token}`);
     const watched: CallOptions = {
       ...options,
       metadata,
@@ -103,7 +108,7 @@ const translate = ({ address, token }: RpcEndpoint): ClientMiddleware =>
     try {
       return yield* call.next(call.request, watched);
     } catch (error) {
-      throw error instanceof ClientError ? remoteError(address, error, code) : error;
+      throw error instanceof ClientError ? remoteError(endpoint, error, code) : error;
     }
   };
 

@@ -68,13 +68,16 @@ export type Failure = {
   readonly violations: readonly { readonly field: string; readonly description: string }[];
 };
 
-/** A second `swap buy` would buy twice. */
-const TRY_AGAIN = '; try again, but a purchase that was begun with: swap buy --resume';
+/** What to do about an outcome that is unknown. A second `swap buy` would buy twice; operators' commands buy nothing. */
+const ADVICE = {
+  buyer: '; try again, but a purchase that was begun with: swap buy --resume',
+  operator: '; try again',
+} as const;
 
 /** What to tell about anything that was thrown. A plain Error is a bug and says so. */
-export function describeFailure(error: unknown): Failure {
+export function describeFailure(error: unknown, who: keyof typeof ADVICE = 'buyer'): Failure {
   if (error instanceof RemoteError) {
-    const advice = error.outcome === 'unavailable' ? TRY_AGAIN : '';
+    const advice = error.outcome === 'unavailable' ? ADVICE[who] : '';
     const message = `${error.message}${advice}`;
     return { exitCode: EXIT_OF_REMOTE[error.outcome], code: error.code, message, violations: error.violations };
   }
@@ -83,7 +86,7 @@ export function describeFailure(error: unknown): Failure {
   }
   if (error instanceof SwapError) {
     const exitCode = EXIT_OF_SWAP_ERROR[error.code] ?? EXIT.failed;
-    const message = exitCode === EXIT.unknown ? `${errorChain(error)}${TRY_AGAIN}` : error.message;
+    const message = exitCode === EXIT.unknown ? `${errorChain(error)}${ADVICE[who]}` : error.message;
     return { exitCode, code: error.code, message, violations: error.violations };
   }
   if (error instanceof CommanderError) {

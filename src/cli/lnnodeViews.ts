@@ -55,19 +55,22 @@ export function describeChannels(channels: readonly Channel[]): string {
         ['peer', hex(channel.nodeId)],
         ['state', `${enumName(ChannelState, channel.state)}, usable: ${yesNo(channel.isUsable)}`],
         ['capacity', describeMsat(channel.capacityMsat)],
-        ['can send', describeMsat(channel.outboundCapacityMsat)],
-        ['can receive', describeMsat(channel.inboundCapacityMsat)],
+        ['can send', isClosed(channel) ? '' : describeMsat(channel.outboundCapacityMsat)],
+        ['can receive', isClosed(channel) ? '' : describeMsat(channel.inboundCapacityMsat)],
         ['funding', channel.fundingTxid.length === 0 ? '' : fundingOf(channel)],
-        ['confirmations', String(channel.confirmations)],
+        ['confirmations', isClosed(channel) ? '' : String(channel.confirmations)],
         ['open HTLCs', String(channel.pendingHtlcs)],
         ['opened by', channel.isOutbound ? 'this node' : 'the peer'],
         ['kind', `${channel.isAnnounced ? 'announced' : 'private'}${channel.hasAnchors ? ', anchors' : ''}`],
         ['closed', printable(channel.closeReason)],
+        ['next', isClosed(channel) ? 'its coins are on their way to the wallet' : ''],
       ]),
     )
     .join('\n\n');
 }
 
+/** Nothing of a closed channel can be used or counted any more. */
+const isClosed = ({ state }: Channel): boolean => state === ChannelState.SWEEPING;
 const fundingOf = ({ fundingTxid, fundingVout }: Channel): string => `${displayHex(fundingTxid)}:${fundingVout}`;
 
 /** What the wallet holds, for people. */

@@ -8,6 +8,7 @@ import { initDataDir, isInitialized } from '../buyer/dataDir.js';
 import type { ExternalPayer } from '../buyer/externalPay.js';
 import { openAdmin, openSeller, type AdminClient, type SellerClient } from '../buyer/rpcClient.js';
 import { SwapError } from '../errors.js';
+import { plainWords } from '../zodWords.js';
 import type { ExitCode } from './exit.js';
 import { openOutput, type Output } from './output.js';
 import {
@@ -64,7 +65,7 @@ export function action<S extends z.ZodType>(
 
 /** @throws SwapError `invalid_argument` naming each wrong option with what was expected and found. */
 function parseOptions<S extends z.ZodType>(schema: S, options: unknown): z.output<S> {
-  const parsed = schema.safeParse(options, { reportInput: true });
+  const parsed = schema.safeParse(options, { reportInput: true, error: plainWords });
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map(({ path, message, input }) => {
     const flag = String(path[0]).replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);

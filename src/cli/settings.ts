@@ -16,7 +16,10 @@ import type { KnownAsset } from './asset.js';
 import { readRegistry } from './registry.js';
 
 const endpoint = {
-  address: z.string().min(1, 'host:port').optional(),
+  address: z
+    .string()
+    .regex(/^(unix:.+|.+:\d{1,5})$/, 'host:port')
+    .optional(),
   token_file: z.string().optional(),
   tls_cert_file: z.string().optional(),
 };

@@ -4,7 +4,7 @@ import * as ldk from 'lightningdevkit';
 import { hex, pubkey, type Pubkey } from '../core/units.js';
 import { NodeError } from './errors.js';
 import { fundingTxidOf, heldSats, isHtlc, isShuttingDown } from './ldk/channelFacts.js';
-import { describe, errorOf, isOk, unwrap } from './ldk/result.js';
+import { apiProblem, errorOf, isOk, unwrap } from './ldk/result.js';
 import type { Turns } from './ldk/turn.js';
 import type { ChannelRows, ClosedRow } from './store/channels.js';
 import type { WalletRows } from './store/wallet.js';
@@ -90,7 +90,7 @@ export function makeChannelBook(parts: ChannelBookParts) {
     const result = isForced
       ? manager.force_close_broadcasting_latest_txn(id, peer, FORCED)
       : manager.close_channel(id, peer);
-    if (!isOk(result)) throw new NodeError('channel_refused', `channel: ${describe(errorOf(result))}`);
+    if (!isOk(result)) throw new NodeError('channel_refused', `channel: ${apiProblem(errorOf(result))}`);
   };
 
   const remember = (details: ldk.ChannelDetails): void => {

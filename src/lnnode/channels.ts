@@ -6,16 +6,20 @@ import * as ldk from 'lightningdevkit';
 import { displayHex, hex, type Pubkey, type Txid, txid } from '../core/units.js';
 import type { FeeRates } from './chain/fees.js';
 import { NodeError } from './errors.js';
-import { assertOk, bytes, describe, errorOf, isAbsent, isOk } from './ldk/result.js';
+import { apiProblem, bytes, describe, errorOf, isAbsent, isOk } from './ldk/result.js';
 import type { Turns } from './ldk/turn.js';
 import { userConfig, type ChannelPolicy } from './ldk/userConfig.js';
-import type { Wallet } from './wallet.js';
+import type { Signed, Wallet } from './wallet.js';
 
 const OPEN_TIMEOUT_MS = 30_000;
 /** Blocks within which a funding transaction should confirm. */
 const FUNDING_TARGET = 12;
 /** As long as the real one. */
 const FUNDING_SCRIPT = Buffer.alloc(34);
+/** Characters of a peer that are logged and stored. */
+const MAX_WORDS = 200;
+/** Told to the peer. */
+const GIVEN_UP = 'the open was given up';
 
 export type OpenRequest = {
   readonly nodeId: Pubkey;
@@ -67,7 +71,7 @@ export function makeChannels(parts: ChannelServiceParts) {
       null,
       config,
     );
-    if (!isOk(result)) throw new NodeError('channel_refused', `channel: ${describe(errorOf(result))}`);
+    if (!isOk(result)) throw new NodeError('channel_refused', `channel: ${apiProblem(errorOf(result))}`);
   };
 
   const assertOpenable = ({ nodeId, capacitySats }: OpenRequest): void => {
@@ -77,6 +81,19 @@ export function makeChannels(parts: ChannelServiceParts) {
       parts.tipHeight(),
       policy.hasAnchors ? policy.anchorReserveSat : 0n,
     );
+  };
+
+  /** Nobody waits for it any more: it must not come to be, and its coins are free again. */
+  const giveUp = (userChannelId: bigint, opening: Opening, why: NodeError): void => {
+    const peer = bytes(opening.request.nodeId);
+    opening.failure = why;
+    turns.run(() => {
+      const details = manager
+        .list_channels_with_counterparty(peer)
+        .find((channel) => channel.get_user_channel_id() === userChannelId);
+      if (details !== undefined) manager.force_close_without_broadcasting_txn(details.get_channel_id(), peer, GIVEN_UP);
+    });
+    opening.reject(why);
   };
 
   return {
@@ -90,9 +107,11 @@ export function makeChannels(parts: ChannelServiceParts) {
       let timer: NodeJS.Timeout | undefined;
       try {
         return await new Promise<OpenedChannel>((resolve, reject) => {
-          openings.set(userChannelId, { request, fundingTx: undefined, failure: undefined, resolve, reject });
+          const opening = { request, fundingTx: undefined, failure: undefined, resolve, reject };
+          openings.set(userChannelId, opening);
           timer = setTimeout(() => {
-            reject(new NodeError('channel_refused', 'channel: the peer did not answer in time'));
+            const why = new NodeError('channel_refused', 'channel: the peer did not answer in time');
+            giveUp(userChannelId, opening, why);
           }, OPEN_TIMEOUT_MS);
           turns.run(() => {
             create(userChannelId, request);
@@ -110,29 +129,25 @@ export function makeChannels(parts: ChannelServiceParts) {
         manager.force_close_without_broadcasting_txn(event.temporary_channel_id, event.counterparty_node_id, why);
       };
       if (opening === undefined) {
-        refuse('the open was given up');
+        refuse(GIVEN_UP);
         return;
       }
       const { output_script: script, channel_value_satoshis: valueSat } = event;
+      let signed: Signed;
       try {
-        opening.fundingTx = wallet.spend(
-          { script, valueSat, feeRate: fees.rate(FUNDING_TARGET) },
-          parts.tipHeight(),
-        ).raw;
+        signed = wallet.spend({ script, valueSat, feeRate: fees.rate(FUNDING_TARGET) }, parts.tipHeight());
       } catch (error) {
         if (!(error instanceof NodeError)) throw error;
         opening.failure = error;
         refuse('insufficient funds');
         return;
       }
-      assertOk(
-        manager.funding_transaction_generated(
-          event.temporary_channel_id,
-          event.counterparty_node_id,
-          Uint8Array.from(opening.fundingTx),
-        ),
-        'funding',
-      );
+      const { temporary_channel_id: id, counterparty_node_id: peer } = event;
+      if (isOk(manager.funding_transaction_generated(id, peer, Uint8Array.from(signed.raw)))) {
+        opening.fundingTx = signed.raw;
+      } else {
+        wallet.giveUp(signed.txid); // the peer took the channel back in the same bytes: the next event says why
+      }
     },
     /** Called inside a turn. */
     onPending: (event: ldk.Event_ChannelPending): void => {
@@ -168,10 +183,10 @@ export function makeChannels(parts: ChannelServiceParts) {
       );
       for (const id of wallet.reservedOnly()) if (!alive.has(id)) wallet.giveUp(id);
     },
-    /** Ends waiting callers. */
+    /** Ends waiting callers, and with them what they wait for: they may repeat their call. */
     stop: (): void => {
-      for (const opening of openings.values())
-        opening.reject(new NodeError('shutting_down', 'the node is shutting down'));
+      for (const [userChannelId, opening] of openings)
+        giveUp(userChannelId, opening, new NodeError('shutting_down', 'the node is shutting down'));
     },
   };
 }
@@ -186,8 +201,10 @@ function newChannelMark(): bigint {
   return BigInt(`0x${half.toString('hex')}${Buffer.from(half).reverse().toString('hex')}`);
 }
 
-/** LDK's reason for a closed channel, with the peer's words where there are any. */
+/** LDK's reason for a closed channel, with the peer's first words where there are any: it may send 64 kB of them. */
 export function closureText(reason: ldk.ClosureReason): string {
-  if (reason instanceof ldk.ClosureReason_CounterpartyForceClosed) return `the peer said: ${reason.peer_msg.to_str()}`;
+  if (reason instanceof ldk.ClosureReason_CounterpartyForceClosed) {
+    return `the peer said: ${reason.peer_msg.to_str().slice(0, MAX_WORDS)}`;
+  }
   return describe(reason).replace(/^ClosureReason_/, '');
 }

@@ -9,6 +9,8 @@ const BASE_VSIZE = 11n;
 const OUTPUT_VSIZE = 9n;
 const INPUT_VSIZE = 69n;
 const CHANGE_VSIZE = 31n;
+/** A larger transaction is not relayed, and its coins would be locked for good. */
+const MAX_INPUTS = 1000;
 
 type Valued = { readonly valueSat: bigint };
 
@@ -48,7 +50,8 @@ export function planSpend<C extends Valued>(request: PlanRequest<C>): Plan<C> {
 }
 
 function planAll<C extends Valued>({ coins, always = [], scriptLength, feeRate, keptSat }: PlanRequest<C>): Plan<C> {
-  const all = [...always, ...coins];
+  const worthIt = coins.filter(({ valueSat }) => valueSat > feeAt(feeRate, INPUT_VSIZE));
+  const all = [...always, ...worthIt].slice(0, MAX_INPUTS);
   const feeSat = feeAt(feeRate, vsizeFor(all.length, scriptLength));
   const changeSat = keptSat === 0n || keptSat >= DUST_SAT ? keptSat : DUST_SAT;
   const valueSat = total(all) - changeSat - feeSat;
@@ -70,7 +73,7 @@ function planAmount<C extends Valued>(request: PlanRequest<C>, valueSat: bigint)
       return { coins: chosen, valueSat, changeSat: 0n, feeSat: feeSat + changeSat };
     }
     const next = waiting.shift();
-    if (next === undefined) throw tooLittle(all, `${valueSat} sat`, keptSat);
+    if (next === undefined || chosen.length === MAX_INPUTS) throw tooLittle(all, `${valueSat} sat`, keptSat);
     chosen.push(next);
   }
 }

@@ -8,16 +8,17 @@ import { satPerKvb } from '../core/units.js';
 const listen = z
   .string()
   .regex(/^(\[[0-9a-fA-F:]+\]|[^:]+):\d{1,5}$/, 'host:port')
+  .refine((text) => Number(/\d+$/.exec(text)?.[0] ?? 0) <= 65_535, 'a port of at most 65535')
   .transform((text) => {
     const colon = text.lastIndexOf(':');
     return { host: text.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), port: Number(text.slice(colon + 1)) };
-  })
-  .refine(({ port }) => port <= 65_535, 'a port of at most 65535');
+  });
 
 /** True for addresses that never leave the machine. */
 export const isLoopback = (host: string): boolean =>
   host === 'localhost' || (isIPv4(host) && host.startsWith('127.')) || (isIPv6(host) && host === '::1');
 
+const httpUrl = z.url({ protocol: /^https?$/, error: 'a URL with http:// or https://' });
 const wholeNumber = (min: number, max: number) => z.number().int().min(min).max(max);
 
 const grpcSection = z
@@ -52,7 +53,7 @@ const nodeConfig = z.strictObject({
   grpc: grpcSection,
   bitcoind: z
     .strictObject({
-      url: z.url({ protocol: /^https?$/ }),
+      url: httpUrl,
       user: z.string(),
       password_file: z.string().min(1),
       ca_file: z.string().min(1).optional(),
@@ -61,7 +62,7 @@ const nodeConfig = z.strictObject({
     .optional(),
   esplora: z
     .strictObject({
-      url: z.url({ protocol: /^https?$/ }),
+      url: httpUrl,
       ca_file: z.string().min(1).optional(),
       poll_interval_ms: wholeNumber(50, 600_000).default(10_000),
     })
@@ -70,7 +71,7 @@ const nodeConfig = z.strictObject({
   messages: z.strictObject({ types: z.array(wholeNumber(32_768, 65_535)).max(1000).default([]) }).prefault({}),
   gossip: z
     .strictObject({
-      url: z.url({ protocol: /^https?$/ }).optional(),
+      url: httpUrl.optional(),
       file: z.string().min(1).optional(),
       refresh_interval_secs: wholeNumber(1, 604_800).default(21_600),
     })

@@ -3,10 +3,11 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-import { readOrCreateSecretFile } from '../config.js';
+import { codeOf, readOrCreateSecretFile } from '../config.js';
 import { SwapError } from '../errors.js';
 import type { LnnodedConfig } from './config.js';
 import { generationProblem, openGeneration, type Generation } from './generation.js';
+import { readPragma } from '../sqlite.js';
 import { lockDataDir, openDatabase, type Database } from './store/db.js';
 
 /** Waits until what was done in a folder is on disk. */
@@ -34,10 +35,15 @@ export const seedPath = ({ node }: LnnodedConfig): string => join(node.data_dir,
 /** Tells that and when the seed was shown. */
 export const shownPath = (config: LnnodedConfig): string => `${seedPath(config)}.shown`;
 
-/** Makes the node's folder, or narrows who may look into it. */
+/** Makes the node's folder, or narrows who may look into it. @throws SwapError `bad_config` */
 export function prepareFolder({ node }: LnnodedConfig): void {
-  mkdirSync(node.data_dir, { recursive: true, mode: 0o700 });
-  chmodSync(node.data_dir, 0o700);
+  try {
+    mkdirSync(node.data_dir, { recursive: true, mode: 0o700 });
+    chmodSync(node.data_dir, 0o700);
+  } catch (cause) {
+    const found = `expected a folder, or a place for one, at ${node.data_dir}, found ${codeOf(cause)}`;
+    throw new SwapError('bad_config', `node.data_dir: ${found}`, { cause });
+  }
 }
 
 /** The seed, 32 bytes; made if there is none. @throws SwapError `bad_config` */
@@ -51,6 +57,22 @@ export function readSeed(config: LnnodedConfig): Buffer {
 function assertSeedBelongs(config: LnnodedConfig): void {
   if (!existsSync(databasePath(config)) || existsSync(seedPath(config))) return;
   throw new SwapError('fenced', `expected the seed of the database at ${seedPath(config)}, found none: put it back`);
+}
+
+/** Number of each network in the database's own header (PRAGMA application_id). */
+const APPLICATION_IDS = { bitcoin: 0x4c4e0001, testnet: 0x4c4e0002, regtest: 0x4c4e0003 } as const;
+
+/** Marks a database with its network; with its first block it belongs to that one for ever. @throws SwapError `bad_config` */
+function assertNetwork(db: Database, network: LnnodedConfig['node']['network']): void {
+  const marked = Number(readPragma(db, 'application_id'));
+  const isNew = db.prepare('SELECT 1 FROM headers LIMIT 1').get() === undefined;
+  if (marked === 0 || isNew) db.exec(`PRAGMA application_id = ${APPLICATION_IDS[network]}`);
+  else if (marked !== APPLICATION_IDS[network]) {
+    const [found = 'another network'] = Object.entries(APPLICATION_IDS).flatMap(([name, id]) =>
+      id === marked ? [name] : [],
+    );
+    throw new SwapError('bad_config', `node.network: expected ${found}, as node.data_dir is of it, found ${network}`);
+  }
 }
 
 const REFUSED = `
@@ -74,6 +96,7 @@ export function openFiles(config: LnnodedConfig): OpenFiles {
   assertSeedBelongs(config);
   const seed = readSeed(config);
   const db = openDatabase(databasePath(config));
+  assertNetwork(db, config.node.network);
   const problem = generationProblem(db, generationPath(config));
   if (problem !== undefined) throw new SwapError('fenced', `generation: ${problem}.${REFUSED}`);
   return {

@@ -8,6 +8,8 @@
 import { closeSync, fdatasyncSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 
+import { codeOf } from '../config.js';
+import { SwapError } from '../errors.js';
 import type { Database } from './store/db.js';
 import { generationRows } from './store/generation.js';
 
@@ -43,8 +45,12 @@ function readFileState(path: string): FileState {
 
 /** Opens the file for good; a new one is in its folder for good when this returns. */
 function openFile(path: string): (number: bigint) => void {
-  const file = openSync(path, 'a', 0o600); // makes it, and leaves what is there
-  closeSync(file);
+  try {
+    closeSync(openSync(path, 'a', 0o600)); // makes it, and leaves what is there
+  } catch (cause) {
+    const found = `expected a writable place at ${path}, found ${codeOf(cause)}`;
+    throw new SwapError('bad_config', `node.generation_file: ${found}`, { cause });
+  }
   const folder = openSync(dirname(path), 'r');
   fsyncSync(folder);
   closeSync(folder);
@@ -66,7 +72,8 @@ export function generationProblem(db: Database, path: string): string | undefine
   const file = readFileState(path);
   if (typeof file !== 'bigint') {
     if (file === 'is missing' && stored === 0n) return undefined;
-    return `the database has number ${stored}, the file ${path} with the same number ${file}`;
+    const isMissing = file === 'is missing' ? ' (was node.generation_file changed? then move the file there)' : '';
+    return `the database has number ${stored}, the file ${path} with the same number ${file}${isMissing}`;
   }
   if (stored === file || stored === file + 1n) return undefined;
   const guess = stored < file ? 'an older database was put back' : 'an older file was put back';

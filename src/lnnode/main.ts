@@ -8,9 +8,10 @@
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
 import { parseArgs } from 'node:util';
 
-import { loadConfig, readOrCreateSecretFile, readSecretFile } from '../config.js';
+import { codeOf, loadConfig, readNamedFile, readOrCreateSecretFile, readSecretFile } from '../config.js';
 import { SwapError, type ErrorCode } from '../errors.js';
 import { createLogger, type Logger } from '../log.js';
 import { connectBitcoind } from './chain/bitcoind.js';
@@ -20,12 +21,14 @@ import { configSchema, isLoopback, type LnnodedConfig } from './config.js';
 import { openFiles } from './files.js';
 import { gossipFromFile, gossipFromUrl } from './gossip/fetch.js';
 import { EXIT_FATAL } from './ldk/turn.js';
+import { addressProblem } from './listening.js';
 import { ownCertificate } from './tls.js';
 
 const USAGE = `Usage: lnnoded [run] --config FILE.toml     run the node
        lnnoded backup FILE --config FILE.toml       copy the database, also while the node runs
        lnnoded accept-restore --config FILE.toml    an older database counts: its channels are given up
        lnnoded seed [--restore] --config FILE.toml  show the 24 words of the seed, once; or read them from stdin
+       lnnoded --version                            show the version
 Any key also as LNNODED_SECTION__KEY in the environment.
 `;
 const EXIT_USAGE = 2;
@@ -44,6 +47,7 @@ const OPTIONS = {
   config: { type: 'string' },
   restore: { type: 'boolean', default: false },
   help: { type: 'boolean', short: 'h', default: false },
+  version: { type: 'boolean', default: false },
 } as const;
 
 function readFlags() {
@@ -64,10 +68,12 @@ function openSource({ bitcoind, esplora }: LnnodedConfig) {
   if (bitcoind !== undefined) {
     const password = readSecretFile('bitcoind.password_file', bitcoind.password_file);
     const { url, user, ca_file: caFile, poll_interval_ms: pollIntervalMs } = bitcoind;
+    if (caFile !== undefined) readNamedFile('bitcoind.ca_file', caFile);
     return { source: connectBitcoind({ url, user, password, caFile }), pollIntervalMs };
   }
   if (esplora === undefined) throw new SwapError('bad_config', 'expected bitcoind or esplora, found neither');
   const { url, ca_file: caFile, poll_interval_ms: pollIntervalMs } = esplora;
+  if (caFile !== undefined) readNamedFile('esplora.ca_file', caFile);
   return { source: connectEsplora({ url, caFile }), pollIntervalMs };
 }
 
@@ -95,7 +101,17 @@ function openResources(config: LnnodedConfig) {
 /** Undefined on loopback: plain text that never leaves the machine. */
 function openTls({ node, grpc }: LnnodedConfig): { certFile: string; keyFile: string } | undefined {
   const { tls_cert_file: certFile, tls_key_file: keyFile } = grpc;
-  if (certFile !== undefined && keyFile !== undefined) return { certFile, keyFile };
+  if (certFile !== undefined && keyFile !== undefined) {
+    const cert = readNamedFile('grpc.tls_cert_file', certFile);
+    const key = readNamedFile('grpc.tls_key_file', keyFile);
+    try {
+      createSecureContext({ cert, key });
+    } catch (cause) {
+      const found = `expected the PEM key of the PEM certificate in ${certFile}, found ${codeOf(cause)}`;
+      throw new SwapError('bad_config', `grpc.tls_key_file: ${found}`, { cause });
+    }
+    return { certFile, keyFile };
+  }
   return isLoopback(grpc.listen.host) ? undefined : ownCertificate(node.data_dir, grpc.listen.host, grpc.tls_names);
 }
 
@@ -115,6 +131,11 @@ async function run(config: LnnodedConfig, log: Logger): Promise<number> {
   const stopping = stopSignal();
   let exitCode = 0;
   const { token, tls, close, reminder, ...resources } = openResources(config);
+  const problem = await addressProblem(config);
+  if (problem !== undefined) {
+    process.stderr.write(`${problem}\n`);
+    return EXIT_FATAL;
+  }
   if (reminder !== undefined) log.info(reminder);
   // LDK is large: a wrong configuration is refused before it is loaded.
   const modules = [import('./node.js'), import('./rpc/server.js'), import('./metrics.js')] as const;
@@ -175,13 +196,20 @@ const aborted = (signal: AbortSignal): Promise<void> =>
 async function main(): Promise<number> {
   process.umask(0o077);
   let log = createLogger('lnnoded');
+  let isWithoutConfig = false;
   try {
     const { values: flags, positionals } = readFlags();
     if (flags.help) {
       process.stdout.write(USAGE);
       return 0;
     }
+    if (flags.version) {
+      process.stdout.write(`${version()}\n`);
+      return 0;
+    }
+    isWithoutConfig = flags.config === undefined;
     const config = loadConfig({ schema: configSchema, envPrefix: 'LNNODED', file: flags.config, env: process.env });
+    isWithoutConfig = false;
     if (flags.restore || (positionals[0] ?? 'run') !== 'run' || positionals.length > 1) {
       process.stdout.write(runCommand(config, positionals, flags.restore));
       return 0;
@@ -191,7 +219,8 @@ async function main(): Promise<number> {
   } catch (error) {
     const exitCode = error instanceof SwapError ? EXIT_OF_CODE[error.code] : undefined;
     if (error instanceof SwapError && exitCode !== undefined) {
-      process.stderr.write(`${error.message}\n`);
+      const hint = isWithoutConfig ? `no file was named, see --help: lnnoded --config FILE.toml\n` : '';
+      process.stderr.write(`${error.message}\n${hint}`);
       return exitCode;
     }
     if (error instanceof Error && error.name === 'AbortError') return 0; // stopped during the start

@@ -69,7 +69,7 @@ function makeReader({ node, db, version, heapLimitBytes }: MetricsOptions): () =
     return [
       { name: 'lnnoded_info', help: 'Always 1.', samples: [{ labels: info, value: 1 }] },
       one('lnnoded_start_time_seconds', 'When the process was ready, Unix seconds.', startedAt),
-      one('lnnoded_synced', '1 if the chain source was reached within a minute.', node.follower.isSynced() ? 1 : 0),
+      one('lnnoded_synced', '1 if the view of the chain is fresh.', node.follower.isSynced() ? 1 : 0),
       one('lnnoded_block_height', 'Last block that was applied.', node.follower.tip().height),
       one('lnnoded_peers', 'Connected peers.', node.links.nodeIds().length),
       {

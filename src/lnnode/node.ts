@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type * as ldk from 'lightningdevkit';
 
 import type { PaymentHash, Pubkey } from '../core/units.js';
-import { errorChain } from '../errors.js';
+import { errorChain, SwapError } from '../errors.js';
 import { catchUpMonitor, moveMonitorToTip } from './chain/catchUp.js';
 import type { Network } from './chain/headers.js';
 import { makeConfirmListener } from './confirmEngine.js';
@@ -33,6 +33,8 @@ import { walletRows } from './store/wallet.js';
 import type { Wallet } from './wallet.js';
 
 const START_RETRY_MS = 1000;
+/** The same problem is told again after this. */
+const REMIND_MS = 60_000;
 
 /** A running node as its callers see it. */
 export type LnNode = Pick<
@@ -64,22 +66,35 @@ export type LnNode = Pick<
 };
 
 /** Repeats until it works: at the start the full node may not be there yet. */
-async function insist<T>(what: string, { log, signal }: NodeOptions, body: () => Promise<T>): Promise<T> {
+async function insist<T>(
+  what: string,
+  { log, signal }: NodeOptions,
+  body: () => Promise<T>,
+  isFinal: (error: unknown) => boolean = () => false,
+): Promise<T> {
+  let told = { why: '', at: 0 };
   for (;;) {
     try {
       return await body();
     } catch (error) {
       signal.throwIfAborted();
-      log.warn({ why: errorChain(error) }, `${what}: trying again`);
+      if (isFinal(error)) throw error;
+      const why = errorChain(error);
+      if (why !== told.why || performance.now() - told.at > REMIND_MS) {
+        log.warn({ why }, `${what}: trying again until it works`);
+        told = { why, at: performance.now() };
+      }
       await sleep(START_RETRY_MS, undefined, { signal });
     }
   }
 }
 
-/** A new node begins at the full node's tip. */
+const isWrongConfig = (error: unknown): boolean => error instanceof SwapError && error.code === 'bad_config';
+
+/** A new node begins at the full node's tip. Nothing depends on it yet, so it does not wait for another configuration. */
 async function begin(options: NodeOptions, { turns, headers, follower }: Base): Promise<void> {
   if (headers.tip() !== undefined) return;
-  const start = await insist('first block', options, follower.start);
+  const start = await insist('first block', options, follower.start, isWrongConfig);
   turns.run(() => {
     headers.connect(start);
   });
@@ -149,7 +164,7 @@ export async function startNode(options: NodeOptions): Promise<LnNode> {
   };
   await insist('first sync', options, async () => {
     await follower.round(listener);
-    if (!follower.isSynced()) throw new Error('the full node is behind our own chain');
+    if (!follower.hasSynced()) throw new Error('the chain source is behind our own chain');
   });
   turns.run(() => {
     archiveMonitors(parts.chainMonitor, ldkRows(options.db));
@@ -167,10 +182,7 @@ export async function startNode(options: NodeOptions): Promise<LnNode> {
     network,
     p2pPort,
     follower,
-    syncProblem: () => {
-      if (follower.isSynced()) return '';
-      return base.chain.problem || 'the chain source is behind our own chain';
-    },
+    syncProblem: () => (follower.isSynced() ? '' : base.chain.problem || follower.problem()),
     wallet,
     turns,
     manager: parts.manager,

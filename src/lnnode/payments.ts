@@ -183,7 +183,7 @@ export function makePayments(parts: PaymentParts) {
           ...row,
           state: 'SUCCEEDED',
           preimage: Buffer.from(preimage),
-          feeMsat: feeMsat ?? 0n,
+          feeMsat: feeMsat ?? row.feeMsat, // LDK tells it again at each start while the channel's end is watched
           failureReason: '',
         });
     },

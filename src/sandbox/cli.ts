@@ -6,6 +6,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { controlRequest, type ControlResult, MAX_BLOCKS, PROCESS_NAMES } from './control.js';
 import { askWorld } from './controlClient.js';
 import { describeResult } from './describe.js';
+import { LIGHTNING_CHAINS, type LightningChain } from './world/layout.js';
 
 const CHAINS = ['liquid', 'bitcoin'] as const;
 const DEFAULT_DIR = '.world';
@@ -14,7 +15,12 @@ const DEFAULT_BITCOIN_BLOCK_SECS = 60;
 const MAX_BLOCK_SECS = 86_400;
 
 type CommonOptions = { dir: string; json?: true };
-type RunOptions = CommonOptions & { liquidBlockSecs: number; bitcoinBlockSecs: number; swapd: boolean };
+type RunOptions = CommonOptions & {
+  liquidBlockSecs: number;
+  bitcoinBlockSecs: number;
+  lightningChain: LightningChain;
+  swapd: boolean;
+};
 
 /** The whole command line. Its actions throw WorldError; wrong usage throws CommanderError after one line on stderr. */
 export function sandboxProgram(): Command {
@@ -74,6 +80,11 @@ function addRun(program: Command): void {
         .argParser(integer(0, MAX_BLOCK_SECS))
         .default(DEFAULT_BITCOIN_BLOCK_SECS),
     )
+    .addOption(
+      new Option('--lightning-chain <source>', 'how the Lightning nodes follow the Bitcoin chain')
+        .choices(LIGHTNING_CHAINS)
+        .default('bitcoind'),
+    )
     .option('--no-swapd', 'prepare the seller but do not start it (later: sandbox start swapd)')
     .action(async (options: RunOptions) => {
       const { runWorld } = await import('./run.js'); // the other commands need none of it, and shall be quick
@@ -82,6 +93,7 @@ function addRun(program: Command): void {
         liquidBlockSecs: options.liquidBlockSecs,
         bitcoinBlockSecs: options.bitcoinBlockSecs,
         withSwapd: options.swapd,
+        lightningChain: options.lightningChain,
         isJson: options.json === true,
       });
     });

@@ -2,6 +2,7 @@
 import { relative } from 'node:path';
 
 import { errorChain } from '../errors.js';
+import type { LightningChain } from './world/layout.js';
 import { openWorld } from './world/open.js';
 import type { World } from './world/world.js';
 
@@ -11,6 +12,7 @@ export type RunOptions = {
   readonly liquidBlockSecs: number;
   readonly bitcoinBlockSecs: number;
   readonly withSwapd: boolean;
+  readonly lightningChain: LightningChain;
   /** One ready line in JSON on stdout instead of text for people. */
   readonly isJson: boolean;
 };
@@ -80,6 +82,7 @@ The world is up (${(startupMs / 1000).toFixed(1)} s). It lives in ${dir}; Ctrl-C
   buyer's node        ${state.nodeIds.buyer}
   Liquid, Electrum    tcp://127.0.0.1:${ports.electrum}
   Bitcoin, JSON-RPC   http://127.0.0.1:${ports.bitcoin_rpc}
+  Bitcoin, Esplora    http://127.0.0.1:${ports.bitcoin_esplora}
   everything else     ${file}, logs in ${dir}/logs
 
 Try, in another terminal:

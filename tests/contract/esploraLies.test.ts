@@ -10,7 +10,15 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { displayHex, msat, reversedBytes } from '../../src/core/units.js';
 import type { HoldInvoice, PaymentResult } from '../../src/lightning/node.js';
-import { ask, json, startEsploraProxy, text, type EsploraProxy, type Lie } from '../support/esploraProxy.js';
+import {
+  ask,
+  json,
+  startEsploraProxy,
+  text,
+  type Answer,
+  type EsploraProxy,
+  type Lie,
+} from '../support/esploraProxy.js';
 import { eventually } from '../support/eventually.js';
 import {
   invoiceRequest,
@@ -304,6 +312,14 @@ describe('a lie about a new channel', () => {
   it.each(['', '00', 'ff'.repeat(200)])('raw bytes %o make no channel usable and stop nothing', async (body) => {
     const answer = { status: 200, body: Buffer.from(body, 'hex') };
     await opening((id) => [{ path: new RegExp(`${id}/raw`), tell: () => answer }]);
+  });
+  it('a witness that no block has room for makes no channel usable and stops nothing', async () => {
+    const swollen = ({ body }: Answer): Answer => {
+      const tx = Transaction.fromBuffer(body);
+      tx.setWitness(0, [Buffer.alloc(4_100_000)]); // the txid stays as it was
+      return { status: 200, body: Buffer.from(tx.toBuffer()) };
+    };
+    await opening((id) => [{ path: new RegExp(`${id}/raw`), tell: swollen }]);
   });
 });
 

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 
+import { Status } from 'nice-grpc-common';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 import { PaymentState } from '../../src/gen/lnnode/v1/lnnode.js';
@@ -13,7 +14,11 @@ import { isClosed, message, RawPeer, rawSocket } from '../support/rawPeer.js';
 const KNOWN_TYPE = 40_000;
 const UNKNOWN_EVEN = 40_002;
 const UNKNOWN_ODD = 40_003;
+const ERROR = 17;
 const PING = 18;
+const OPEN_CHANNEL = 32;
+const ACCEPT_CHANNEL = 33;
+const FUNDING_CREATED = 34;
 /** The machine may be busy. */
 const LONG_MS = 120_000;
 const CLOSE_MS = 30_000;
@@ -230,3 +235,77 @@ describe('after the handshake', () => {
     LONG_MS,
   );
 });
+
+describe('a peer to whom a channel is opened', () => {
+  const CAPACITY_SATS = 200_000n;
+
+  beforeAll(async () => {
+    const { address: ours } = await victim.client.newAddress({});
+    world.chain.faucet(ours, 300_000n);
+    await world.mine(1);
+    await eventually('coins', freeAgain);
+  });
+
+  const freeAgain = async (): Promise<boolean> => (await victim.client.walletBalance({})).confirmedSats > CAPACITY_SATS;
+
+  /** Lets the victim open a channel to it. @returns what became of the call, and a friendly answer to it */
+  async function opening(peer: RawPeer): Promise<{ outcome: Promise<unknown>; open: Buffer; accept: Buffer }> {
+    const connected = async () => (await victim.client.listPeers({})).peers.some((p) => p.nodeId.equals(peer.nodeId));
+    await eventually('the peer', connected);
+    const request = { nodeId: peer.nodeId, capacitySats: CAPACITY_SATS };
+    const outcome = victim.client.openChannel(request).catch((error: unknown) => error);
+    const open = await peer.next(OPEN_CHANNEL);
+    return { outcome, open, accept: message(ACCEPT_CHANNEL, acceptance(open)) };
+  }
+
+  it('may accept and take it back in one breath', async () => {
+    const peer = await greeted();
+    const { outcome, open, accept } = await opening(peer);
+    const gone = message(ERROR, Buffer.concat([open.subarray(32, 64), Buffer.from([0, 2, 0x68, 0x69])]));
+    peer.socket.write(Buffer.concat([peer.seal(accept), peer.seal(gone)]));
+    expect(await outcome).toMatchObject({ code: Status.FAILED_PRECONDITION });
+    await eventually('coins that are free again', freeAgain);
+  });
+  it('may refuse with many words, of which few are kept', async () => {
+    const peer = await greeted();
+    const { outcome, open } = await opening(peer);
+    const length = Buffer.from([0xea, 0x60]); // 60,000
+    peer.send(message(ERROR, Buffer.concat([open.subarray(32, 64), length, Buffer.alloc(60_000, 'a')])));
+    const error = await outcome;
+    expect(error).toMatchObject({ code: Status.FAILED_PRECONDITION });
+    expect(String(error).length).toBeLessThan(500);
+  });
+  it(
+    'and accepts but never signs is left after a while: the call failed for good, and the coins are free',
+    async () => {
+      const peer = await greeted();
+      const { outcome, accept } = await opening(peer);
+      peer.send(accept);
+      await peer.next(FUNDING_CREATED);
+      const alive = setInterval(() => {
+        peer.send(message(UNKNOWN_ODD, EMPTY));
+      }, 1000);
+      expect(await outcome).toMatchObject({ code: Status.FAILED_PRECONDITION });
+      clearInterval(alive);
+      const { channels } = await victim.client.listChannels({});
+      expect(channels.some(({ nodeId }) => nodeId.equals(peer.nodeId))).toBe(false);
+      expect(await freeAgain()).toBe(true);
+    },
+    LONG_MS,
+  );
+});
+
+/** What pleases the opener of a channel: its own limits, any keys, the features that it named. */
+function acceptance(open: Buffer): Buffer {
+  const numbers = Buffer.alloc(8 * 4 + 4 + 2 + 2);
+  numbers.writeBigUInt64BE(354n, 0); // dust limit
+  numbers.writeBigUInt64BE(100_000_000n, 8); // in flight, msat
+  numbers.writeBigUInt64BE(2_000n, 16); // reserve
+  numbers.writeBigUInt64BE(1n, 24); // least HTLC
+  numbers.writeUInt32BE(3, 32); // depth
+  numbers.writeUInt16BE(144, 36); // delay
+  numbers.writeUInt16BE(50, 38); // HTLCs
+  const keysAt = 32 + 32 + 8 * 6 + 4 + 2 + 2;
+  const keys = open.subarray(keysAt, keysAt + 6 * 33);
+  return Buffer.concat([open.subarray(32, 64), numbers, keys, open.subarray(keysAt + 6 * 33 + 1)]);
+}

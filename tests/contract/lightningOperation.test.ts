@@ -1,6 +1,9 @@
 /** The first start, access from other machines, the seed's words and the figures of a real lnnoded. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,6 +13,7 @@ import { createChannel, createClientFactory, Metadata, Status } from 'nice-grpc'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { LightningNodeServiceDefinition } from '../../src/gen/lnnode/v1/lnnode.js';
+import { eventually } from '../support/eventually.js';
 import { LnnodedProcess } from '../support/lnnodedProcess.js';
 import { startRegtestServer, type RegtestServer } from '../support/regtestServer.js';
 
@@ -43,6 +47,19 @@ function run(dir: string, words: readonly string[], input = ''): { code: number 
   const args = [PROGRAM, ...words, '--config', join(dir, 'lnnoded.toml')];
   const ended = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 30_000, input });
   return { code: ended.status, text: ended.stdout + ended.stderr };
+}
+
+/** The same beside the chain, which this process serves. */
+async function runToEnd(dir: string, env: Record<string, string>): Promise<{ code: number | null; text: string }> {
+  const child = spawn(process.execPath, [PROGRAM, '--config', join(dir, 'lnnoded.toml')], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, LNNODED_NODE__P2P_LISTEN: '127.0.0.1:0', ...env },
+  });
+  let text = '';
+  child.stdout.on('data', (data: Buffer) => (text += data.toString()));
+  child.stderr.on('data', (data: Buffer) => (text += data.toString()));
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, text };
 }
 
 const modeOf = (path: string): number => statSync(path).mode & 0o777;
@@ -141,6 +158,70 @@ describe('the figures', () => {
   it('are refused to other machines by the configuration', () => {
     const { dir } = newNode({}, '[metrics]\nlisten = "0.0.0.0:9100"');
     expect(run(dir, [])).toMatchObject({ code: 2, text: expect.stringContaining('a loopback address') as string });
+  });
+});
+
+describe('a configuration that cannot work', () => {
+  it.each([
+    [{ LNNODED_BITCOIND__CA_FILE: '/nope' }, 'bitcoind.ca_file: expected a readable file at /nope, found ENOENT'],
+    [{ LNNODED_NODE__DATA_DIR: '/dev/null/x' }, 'node.data_dir: expected a folder, or a place for one'],
+    [{ LNNODED_NODE__GENERATION_FILE: '/nope/generation' }, 'node.generation_file: expected a writable place'],
+    [
+      { LNNODED_GRPC__TLS_CERT_FILE: '/nope', LNNODED_GRPC__TLS_KEY_FILE: '/nope' },
+      'grpc.tls_cert_file: expected a readable file at /nope',
+    ],
+    [
+      { LNNODED_GRPC__TLS_CERT_FILE: PROGRAM, LNNODED_GRPC__TLS_KEY_FILE: PROGRAM },
+      'grpc.tls_key_file: expected the PEM key of the PEM certificate',
+    ],
+    [{ LNNODED_NODE__NETWORK: 'mainnet' }, 'node.network: expected one of "bitcoin", "testnet", "regtest", found'],
+    [{ LNNODED_BITCOIND__URL: 'ftp://x' }, 'bitcoind.url: expected a URL with http:// or https://, found "ftp://x"'],
+    [{ LNNODED_GRPC__LISTEN: '127.0.0.1:99999' }, 'grpc.listen: expected a port of at most 65535, found "127'],
+    [{ LNNODED_FEES__FLOOR_SAT_PER_KVB: '5' }, 'fees.floor_sat_per_kvb: expected at least 1000, found 5'],
+    [{ LNNODED_NODE__NETWORK: 'testnet' }, 'node.network: expected a chain of testnet, found one of regtest'],
+  ])('ends with one sentence that names the key: %j', async (env, sentence) => {
+    const { dir } = newNode();
+    const { code, text } = await runToEnd(dir, env);
+    expect([code, text]).toEqual([2, expect.stringContaining(sentence)]);
+    expect(text).not.toContain('    at '); // no stack
+  });
+  it('is said to be missing when none was named', () => {
+    const ended = spawnSync(process.execPath, [PROGRAM], { encoding: 'utf8', timeout: 30_000 });
+    expect([ended.status, ended.stderr]).toEqual([2, expect.stringContaining('lnnoded --config FILE.toml')]);
+  });
+  it.each(['GRPC', 'METRICS'])('because an address is taken (%s) asks to be started again', async (section) => {
+    const { dir } = newNode();
+    const taken = new URL(server.login.url).host;
+    const { code, text } = await runToEnd(dir, { [`LNNODED_${section}__LISTEN`]: taken });
+    const key = `${section.toLowerCase()}.listen`;
+    expect([code, text]).toEqual([70, `${key}: expected an address to listen on, found EADDRINUSE at ${taken}\n`]);
+  });
+  it('is forgiven a first start on a wrong network, but not a change of network later', async () => {
+    const { node, dir } = newNode();
+    const testnet = { LNNODED_NODE__NETWORK: 'testnet' };
+    expect((await runToEnd(dir, testnet)).code).toBe(2);
+    await node.start();
+    await node.stop();
+    const found = 'node.network: expected regtest, as node.data_dir is of it, found testnet\n';
+    expect(await runToEnd(dir, testnet)).toEqual({ code: 2, text: found });
+  });
+  it('is told once while the node waits, not every second', async () => {
+    let calls = 0;
+    const refusing = createServer((_request, response) => {
+      calls += 1;
+      response.writeHead(401).end();
+    });
+    await once(refusing.listen(0, '127.0.0.1'), 'listening');
+    const url = `http://127.0.0.1:${(refusing.address() as AddressInfo).port}`;
+    const { node } = newNode({ LNNODED_BITCOIND__URL: url, LNNODED_LOG__LEVEL: 'info' });
+    const started = node.start().catch((error: unknown) => error);
+    await eventually('four calls', () => calls >= 4, 60_000);
+    const told = readFileSync(node.logFile, 'utf8').split('\n');
+    expect(told.filter((line) => line.includes('refuses bitcoind.user or its password'))).toHaveLength(1);
+    await node.stop('SIGKILL');
+    expect(await started).toBeInstanceOf(Error);
+    refusing.closeAllConnections();
+    refusing.close();
   });
 });
 

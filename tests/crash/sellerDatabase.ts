@@ -22,6 +22,7 @@ const swapSchema = z.object({
   funding_txid: z.string().nullable(),
   refund_height: z.bigint().nullable(),
   outpoints: outpointsSchema.nullable(),
+  is_preimage_released: z.bigint(),
   claim_txid: z.string().nullable(),
   refund_txid: z.string().nullable(),
 });
@@ -74,6 +75,9 @@ export const readRows = (path: string): SellerRows =>
     }))(),
   );
 
-/** States that a swap never leaves. */
+/** States of the chain axis that a swap never leaves. */
+export const FINAL_STATES: readonly string[] = ['CLAIMED', 'REFUNDED', 'FAILED', 'OWED'];
+
+/** True if nothing about the swap will change any more. */
 export const isEnded = ({ state, payment }: SwapRow): boolean =>
-  ['CLAIMED', 'REFUNDED', 'FAILED', 'OWED'].includes(state) && (payment === 'SETTLED' || payment === 'CANCELED');
+  FINAL_STATES.includes(state) && (payment === 'SETTLED' || payment === 'CANCELED');

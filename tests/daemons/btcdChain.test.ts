@@ -1,7 +1,5 @@
 /** btcd as lnnoded's source of blocks: what differs from Bitcoin Core. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
 
 import { Block, Transaction } from 'bitcoinjs-lib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -12,16 +10,17 @@ import { daemonBinary } from '../support/daemons/binaries.js';
 import { startBtcd } from '../support/daemons/btcd.js';
 import type { FullNode } from '../support/daemons/fullNode.js';
 import { FIRST_BLOCKS } from '../support/daemons/miner.js';
+import { makeTempDir } from '../support/tempDir.js';
 
 const TARGET = 'bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080';
 
 describe.skipIf(daemonBinary('btcd') === undefined)('btcd as a source of blocks', () => {
-  const dir = mkdtempSync(join(tmpdir(), 'btcd-chain-'));
+  const dir = makeTempDir('btcd-chain-');
   let btcd: FullNode;
   let source: ChainSource;
   beforeAll(async () => {
-    btcd = await startBtcd(dir);
-    source = connectBitcoind(btcd.login);
+    btcd = await startBtcd({ dir });
+    source = connectBitcoind(btcd.endpoints.bitcoind);
   }, 120_000);
   afterAll(async () => {
     source.close();

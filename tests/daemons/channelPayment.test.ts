@@ -4,21 +4,22 @@ import { describe } from 'vitest';
 import { describeChannelLife } from '../support/channelScenario.js';
 import { daemonBinary } from '../support/daemons/binaries.js';
 import { startBtcd } from '../support/daemons/btcd.js';
+import type { FullNode } from '../support/daemons/fullNode.js';
 import { startLnd } from '../support/daemons/lndProgram.js';
-import { startLnnoded } from '../support/lnnodedPrograms.js';
-import { startStage } from '../support/stage.js';
+import { lnnodedOn } from '../support/lnnodedPrograms.js';
+import type { Starters } from '../support/programStage.js';
 
 const isBuilt = daemonBinary('btcd') !== undefined && daemonBinary('lnd') !== undefined;
+const lnnoded = lnnodedOn('bitcoind');
+
+/** Every combination of programs that the scenario is played with. */
+const KINDS: Readonly<Record<string, Starters<FullNode>>> = {
+  'btcd, lnnoded to lnnoded': { chain: startBtcd, payer: lnnoded, payee: lnnoded },
+  'btcd, lnd to lnd': { chain: startBtcd, payer: startLnd, payee: startLnd },
+  'btcd, lnnoded opens and pays to lnd': { chain: startBtcd, payer: lnnoded, payee: startLnd },
+  'btcd, lnd opens and pays to lnnoded': { chain: startBtcd, payer: startLnd, payee: lnnoded },
+};
 
 describe.skipIf(!isBuilt)('on real daemons', () => {
-  describeChannelLife('btcd, lnnoded to lnnoded', () =>
-    startStage({ chain: startBtcd, payer: startLnnoded, payee: startLnnoded }),
-  );
-  describeChannelLife('btcd, lnd to lnd', () => startStage({ chain: startBtcd, payer: startLnd, payee: startLnd }));
-  describeChannelLife('btcd, lnnoded opens and pays to lnd', () =>
-    startStage({ chain: startBtcd, payer: startLnnoded, payee: startLnd }),
-  );
-  describeChannelLife('btcd, lnd opens and pays to lnnoded', () =>
-    startStage({ chain: startBtcd, payer: startLnd, payee: startLnnoded }),
-  );
+  for (const [title, starters] of Object.entries(KINDS)) describeChannelLife(title, starters);
 });

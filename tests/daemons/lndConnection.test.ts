@@ -1,6 +1,5 @@
 /** What keeps lnd from serving, and the one sentence that says so. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { createSeed, createWallet, unauthenticatedLndGrpc } from 'lightning';
@@ -20,19 +19,20 @@ import { LndProcess } from '../support/daemons/lnd.js';
 import { eventually } from '../support/eventually.js';
 import { onFreePorts } from '../support/freePort.js';
 import { newSecret } from '../support/lightningWorld.js';
+import { makeTempDir } from '../support/tempDir.js';
 
 const isBuilt = ['btcd', 'lnd', 'lncli'].every((name) => daemonBinary(name as 'lnd') !== undefined);
 const SLOW = 180_000;
 const log = createLogger('test', 'silent');
 
 describe.skipIf(!isBuilt)('a start-up check of lnd', { timeout: SLOW }, () => {
-  const dir = mkdtempSync(join(tmpdir(), 'lnd-connection-'));
+  const dir = makeTempDir('lnd-connection-');
   let fees: FeeServer;
   let chain: FullNode;
   let node: LndProcess;
   beforeAll(async () => {
     fees = await startFeeServer();
-    chain = await startBtcd(join(dir, 'btcd'));
+    chain = await startBtcd({ dir: join(dir, 'btcd') });
     node = new LndProcess({ dir, name: 'node', chain, feeUrl: fees.url });
     await node.start();
   }, SLOW);

@@ -2,6 +2,8 @@
  * The seller between a payment that is held and the money on either side: answers that are lost or lie, a node that
  * forgets, lags, or is another one. Real programs; only what the seller's node says is changed on its way.
  */
+import { createHash } from 'node:crypto';
+
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import { createSwapRequest } from '../../src/buyer/purchase.js';
@@ -10,6 +12,7 @@ import { readRows } from '../crash/sellerDatabase.js';
 import { buy, mineToRefundHeight, swapOf, swapWhen } from '../crash/stage.js';
 import type { LightningProxyRules, NodeMethod } from '../support/lightningProxy.js';
 import {
+  alarmsOf,
   blocksPastRefund,
   bought,
   calledAgain,
@@ -24,7 +27,9 @@ import {
   pay,
   payHeld,
   paymentIs,
+  releasedPreimage,
   restartSeller,
+  shownPreimage,
   TAKEN,
   type Bought,
   type LightningStage,
@@ -67,10 +72,7 @@ async function lookedAgain(swap: Bought): Promise<void> {
   });
 }
 const rowIs = async (swap: Bought): Promise<string> => (await money(stage, swap)).books;
-const alarms = async (): Promise<{ text: string; modes: readonly string[] }> => {
-  const status = await stage.admin.getStatus({});
-  return { text: status.alarms.join('\n'), modes: status.modes };
-};
+const alarms = (): ReturnType<typeof alarmsOf> => alarmsOf(stage);
 
 describe('settling', () => {
   it('answered OK by a node that never took the payment keeps S in, and the asset comes back', async () => {
@@ -108,6 +110,44 @@ describe('settling', () => {
     await calledAgain(stage, 'lookupInvoice', swap, 2);
     expect(await rowIs(swap)).toBe('FUNDED/HELD');
     expect(settles(swap)).toBe(0);
+    stage.lightning.reset();
+    expect(await endClaimed(stage, [swap])).toEqual([TAKEN]);
+  });
+});
+
+describe('a settled payment that went back to the payer on the Bitcoin chain', () => {
+  it('keeps S in and calls the operator, and gives it out when a reorg undoes that', async () => {
+    const swap = await bought(stage);
+    rules.changeInvoice = (invoice) =>
+      invoice.state === InvoiceState.SETTLED ? { ...invoice, isTimedOutOnChain: true } : invoice;
+    await pay(stage, swap);
+    const row = await paymentIs(stage, swap, 'SETTLED');
+    await calledAgain(stage, 'lookupInvoice', swap, 2);
+    expect(await shownPreimage(stage, swap)).toBe('');
+    const { text, modes } = await alarms();
+    expect(text).toContain(`swap ${swap.id}: the node took the payment, but it went back to the payer on the chain`);
+    expect(modes).toContain('PAUSED');
+    await stage.seller.down();
+    await restartSeller(stage);
+    await mineToRefundHeight(stage, row);
+    await calledAgain(stage, 'lookupInvoice', swap, 2);
+    expect(await shownPreimage(stage, swap)).toBe('');
+    expect(await rowIs(swap)).toBe('FUNDED/SETTLED');
+    stage.lightning.reset();
+    const shown = await releasedPreimage(stage, swap);
+    expect(createHash('sha256').update(shown, 'hex').digest('hex')).toBe(swap.hash);
+    expect(await endClaimed(stage, [swap])).toEqual([TAKEN]);
+  });
+
+  it('keeps S in while an HTLC for it is pending on any channel, without an alarm', async () => {
+    const swap = await bought(stage);
+    rules.changeInvoice = (invoice) =>
+      invoice.state === InvoiceState.SETTLED ? { ...invoice, isHtlcPending: true } : invoice;
+    await pay(stage, swap);
+    await paymentIs(stage, swap, 'SETTLED');
+    await calledAgain(stage, 'lookupInvoice', swap, 2);
+    expect(await shownPreimage(stage, swap)).toBe('');
+    expect((await alarms()).text).not.toContain(swap.id);
     stage.lightning.reset();
     expect(await endClaimed(stage, [swap])).toEqual([TAKEN]);
   });

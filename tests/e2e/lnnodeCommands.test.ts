@@ -8,6 +8,8 @@ import { startLightningWorld, type LightningWorld } from '../support/lightningWo
 import { startSwap, type SwapEnd, type SwapRun } from '../support/swapProgram.js';
 
 const MESSAGE_TYPE = '32769';
+/** A point that is no node's key: the generator of secp256k1. */
+const STRANGER = '0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798';
 /** Every look is a process of its own. */
 const eventually = <T>(what: string, probe: () => Promise<T | undefined | false>): Promise<T> =>
   eventuallySoon(what, probe, 60_000);
@@ -117,6 +119,7 @@ describe('the operator of a Lightning node', () => {
 
 describe('a wrong word', () => {
   it.each([
+    [['send', 'x', '1000', '--idempotency-key', ''], /--idempotency-key: expected at least 1 characters, found ""/],
     [['open', 'zz', '1000'], /node id: expected 66 hex digits, found "zz"/],
     [['open', '02'.repeat(33), 'many'], /sats: expected an integer/],
     [['connect', '02'.repeat(33)], /peer: expected NODE_ID@HOST:PORT/],
@@ -134,9 +137,22 @@ describe('a wrong word', () => {
     const invoice = await swap('alice', 'pay', 'lnbcrt1nonsense');
     expect([invoice.code, invoice.stderr.trim()]).toEqual([2, expect.stringMatching(/^invalid_argument: /)]);
   });
+  it('is told in words for people', async () => {
+    const invoice = await swap('alice', 'invoice', '0');
+    expect([invoice.code, invoice.stderr]).toEqual([2, 'invalid_argument: amount_msat: expected more than 0\n']);
+    const away = await swap('alice', 'connect', `${STRANGER}@127.0.0.1:1`);
+    expect([away.code, away.stderr]).toEqual([4, expect.stringMatching(/^peer_unreachable: .*; try again\n$/)]);
+    const small = await swap('alice', 'open', idOf('bob'), '10');
+    expect([small.code, small.stderr]).toEqual([1, expect.not.stringContaining('APIError')]);
+  });
   it('of access is refused', async () => {
     const { process: bob } = world.peer('bob');
     const access = ['--lightning-address', world.peer('alice').process.ready.grpc];
+    const nowhere = await startSwap(['lnnode', 'info', '--lightning-address', 'nowhere']).ended;
+    expect([nowhere.code, nowhere.stderr]).toEqual([
+      2,
+      expect.stringContaining('lightning.address: expected host:port'),
+    ]);
     const without = await startSwap(['lnnode', 'info', ...access]).ended;
     const foreign = await startSwap(['lnnode', 'info', ...access, '--lightning-token-file', bob.tokenFile]).ended;
     expect([without.code, foreign.code]).toEqual([2, 2]);

@@ -1,10 +1,14 @@
 /** A world whose seller talks to its Lightning node through a proxy, and what a test of the payment needs on it. */
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { RemoteError } from '../../src/buyer/buyerError.js';
 import type { PurchaseRecord } from '../../src/buyer/record.js';
 import { findPreimage } from '../../src/core/htlc.js';
 import { msat, paymentHash, type PaymentHash } from '../../src/core/units.js';
 import { PaymentStatus } from '../../src/gen/ln_liquid_swap/v1/swap.js';
 import type { HoldInvoice, LightningNode } from '../../src/lightning/node.js';
-import { isEnded, type SwapRow } from '../crash/sellerDatabase.js';
+import type { ProcessName } from '../../src/sandbox/control.js';
+import { FINAL_STATES, isEnded, type SwapRow } from '../crash/sellerDatabase.js';
 import type { Settings } from '../crash/sellerProcess.js';
 import {
   buy,
@@ -23,7 +27,7 @@ import { eventually, type TestWorld } from './testWorld.js';
 
 /** Liquid blocks after which nobody may pay a fresh funding of this profile any more, and a margin. */
 const UNTIL_UNPAYABLE = 31;
-/** A look at the seller from outside, this often. */
+/** A look at one swap from outside, this often: the seller allows a caller 1,200 a minute, tests and buyer included. */
 const WATCH_MS = 100;
 /** Everything is looked up again at every block; one comes this often while a test waits. */
 const NUDGE_MS = 700;
@@ -79,26 +83,32 @@ export async function openLightningStage(
   };
 }
 
-/** Asks GetSwap for every swap of the seller again and again. */
+/** Asks GetSwap for every swap of the seller again and again, and once more when it has ended. */
 function startWatch(stage: Stage): { watch: Watch; stop: () => Promise<void> } {
   const leaks: string[] = [];
   let slowest = 0;
+  const ended = new Set<string>();
   const look = async (): Promise<void> => {
     const { swaps } = await stage.admin.listSwaps({ limit: 1000 });
-    for (const { swap } of swaps) {
-      if (swap === undefined) continue;
+    for (const { swap, internalState } of swaps) {
+      if (swap === undefined || ended.has(swap.swapId.toString('hex'))) continue;
+      await delay(WATCH_MS);
       const asked = performance.now();
       const answer = await stage.buyer.buyer.seller.getSwap({ swapId: swap.swapId });
       slowest = Math.max(slowest, performance.now() - asked);
       const isOut = (answer.swap?.preimage.length ?? 0) > 0;
       if (isOut && answer.swap?.paymentStatus !== PaymentStatus.SETTLED) leaks.push(swap.swapId.toString('hex'));
+      if (FINAL_STATES.includes(internalState)) ended.add(swap.swapId.toString('hex'));
     }
   };
   const stop = new AbortController();
   const watching = (async () => {
     while (!stop.signal.aborted) {
-      await look().catch(() => undefined); // it is down from time to time
-      await new Promise((resolve) => setTimeout(resolve, WATCH_MS));
+      await look().catch((error: unknown) => {
+        // It is down from time to time; but who is refused for asking too often sees nothing.
+        if (error instanceof RemoteError && error.code === 'rate_limited') leaks.push(`not watched: ${error.message}`);
+      });
+      await delay(WATCH_MS);
     }
   })();
   return {
@@ -120,6 +130,12 @@ function startWatch(stage: Stage): { watch: Watch; stop: () => Promise<void> } {
 export async function restartSeller(stage: LightningStage): Promise<void> {
   await stage.seller.up();
   await eventually('the operator', async () => (await stage.admin.getStatus({})).version);
+}
+
+/** The seller's alarms, and whether new business goes on. */
+export async function alarmsOf({ admin }: LightningStage): Promise<{ text: string; modes: readonly string[] }> {
+  const { alarms, modes } = await admin.getStatus({});
+  return { text: alarms.join('\n'), modes };
 }
 
 /** A purchase up to the moment before the payment. */
@@ -200,6 +216,25 @@ export async function mineBitcoinTo(stage: LightningStage, height: number): Prom
   await eventually('the node at its tip', async () => {
     return (await stage.node.getInfo()).blockHeight >= height ? true : undefined;
   });
+}
+
+/** Ends programs of the world the hard way and starts them again, one after the other. */
+export async function killAndStart(stage: LightningStage, names: readonly ProcessName[]): Promise<void> {
+  for (const name of names) await stage.world.ask({ command: 'kill', name });
+  for (const name of names) await stage.world.ask({ command: 'start', name });
+}
+
+/** S as GetSwap shows it to the buyer, hex; empty while the seller keeps it in. */
+export async function shownPreimage(stage: LightningStage, { id }: Bought): Promise<string> {
+  const { swap } = await stage.buyer.buyer.seller.getSwap({ swapId: Buffer.from(id, 'hex') });
+  if (swap === undefined) throw new Error(`expected swap ${id}, found none`);
+  return swap.preimage.toString('hex');
+}
+
+/** Waits until the seller gives S out. @returns it as GetSwap shows it, hex. */
+export async function releasedPreimage(stage: LightningStage, swap: Bought): Promise<string> {
+  await rowWhen(stage, swap, 'with S given out', (row) => row.is_preimage_released === 1n);
+  return shownPreimage(stage, swap);
 }
 
 /** Where the money is: the buyer's payment, the HTLC's asset outpoint, and the seller's books. */

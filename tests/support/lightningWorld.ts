@@ -1,7 +1,6 @@
 /** Real lnnoded processes over an in-process Bitcoin regtest chain, with real channels. */
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import {
@@ -18,9 +17,11 @@ import type { HoldInvoiceRequest, LightningNode } from '../../src/lightning/node
 import { createLogger } from '../../src/log.js';
 import type { BitcoinChain } from '../../src/sandbox/bitcoin/chain.js';
 import type { Client } from 'nice-grpc';
+import { isOnEsplora } from './chainSource.js';
 import { eventually } from './eventually.js';
 import { LnnodedProcess } from './lnnodedProcess.js';
 import { startRegtestServer, type RegtestServer } from './regtestServer.js';
+import { makeTempDir } from './tempDir.js';
 
 /** Also for a hundred blocks on a busy machine. */
 const CAUGHT_UP_MS = 60_000;
@@ -45,6 +46,8 @@ type ChannelOptions = {
 export type LightningWorld = {
   readonly chain: BitcoinChain;
   peer(name: string): Peer;
+  /** Starts one more node; it knows nothing of the chain below the tip. */
+  add(name: string): Promise<void>;
   /** Opens a channel and waits until both sides can use it. */
   openChannel(options: ChannelOptions): Promise<void>;
   /** Ends a node the way of the signal. @returns its exit code, null if the signal ended it. */
@@ -71,18 +74,15 @@ type WorldOptions = {
   readonly more?: ((name: string) => string | undefined) | undefined;
 };
 
-/** Suites that run on both chain sources name the other one here. */
-export const CHAIN_VARIABLE = 'LIGHTNING_TEST_CHAIN';
-
 const chosenSource = (_: string, server: RegtestServer): Promise<string | undefined> =>
-  Promise.resolve(process.env[CHAIN_VARIABLE] === 'esplora' ? server.esplora : undefined);
+  Promise.resolve(isOnEsplora() ? server.esplora : undefined);
 
 /** Starts the named nodes; `close` must be called. */
 export async function startLightningWorld(
   names: readonly string[],
   { esplora = chosenSource, more }: WorldOptions = {},
 ): Promise<LightningWorld> {
-  const dir = mkdtempSync(join(tmpdir(), 'lightning-world-'));
+  const dir = makeTempDir('lightning-world-');
   const server = await startRegtestServer();
   const { chain, login: bitcoind } = server;
   const peers = new Map<string, Peer>();
@@ -153,15 +153,14 @@ export async function startLightningWorld(
     await server.close();
     rmSync(dir, { recursive: true, force: true });
   };
+  const add = async (name: string): Promise<void> => {
+    const options = { dir: join(dir, name), bitcoind, esplora: await esplora(name, server), more: more?.(name) };
+    const process = new LnnodedProcess(options);
+    started.push(process);
+    await start(name, process);
+  };
   try {
-    await Promise.all(
-      names.map(async (name) => {
-        const options = { dir: join(dir, name), bitcoind, esplora: await esplora(name, server), more: more?.(name) };
-        const process = new LnnodedProcess(options);
-        started.push(process);
-        await start(name, process);
-      }),
-    );
+    await Promise.all(names.map(add));
   } catch (error) {
     await close();
     throw error;
@@ -169,6 +168,7 @@ export async function startLightningWorld(
   return {
     chain,
     peer,
+    add,
     allUsable,
     mine: async (blocks) => {
       chain.mine(blocks);

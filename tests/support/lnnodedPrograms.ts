@@ -1,13 +1,12 @@
 /** The sandbox's Bitcoin chain and lnnoded as programs of a stage. */
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 
 import { hex, pubkey, type Pubkey } from '../../src/core/units.js';
 import { connectLnnoded } from '../../src/lightning/lnnoded.js';
 import { createLogger } from '../../src/log.js';
-import type { ChainProgram, NodeProgram } from './channelPayment.js';
 import { onFreePort } from './freePort.js';
 import { LnnodedProcess } from './lnnodedProcess.js';
+import type { ChainProgram, NodeProgram, Place } from './programStage.js';
 import { startRegtestServer } from './regtestServer.js';
 
 /** btcd's own estimate on an almost empty chain is more than a hundred sat/vB. */
@@ -15,13 +14,13 @@ const CONFIG = '[fees]\nceiling_sat_per_kvb = 10_000\n';
 
 const idBytes = (nodeId: Pubkey): Buffer => Buffer.from(nodeId, 'hex');
 
-/** In this process. */
-export async function startSandboxChain(): Promise<ChainProgram> {
+/** The sandbox's chain; it runs in this process. */
+export async function startSandboxChain({ started }: Place): Promise<ChainProgram> {
   const server = await startRegtestServer();
-  const { chain, login } = server;
+  const { chain } = server;
+  started({ log: () => `in this process; tip ${chain.tip.height}`, stop: () => server.close() });
   return {
-    name: 'the Bitcoin chain',
-    login,
+    endpoints: { bitcoind: server.login, esplora: server.esplora },
     fund: (address, sats) => {
       chain.faucet(address, sats);
       return Promise.resolve();
@@ -32,61 +31,71 @@ export async function startSandboxChain(): Promise<ChainProgram> {
     },
     tipHeight: () => Promise.resolve(chain.tip.height),
     waiting: () => Promise.resolve(chain.mempoolTxids().length),
-    log: () => `in this process; tip ${chain.tip.height}`,
-    stop: () => server.close(),
   };
 }
 
-/** Starts lnnoded in a folder of its own under `dir`. */
-export async function startLnnoded(dir: string, name: string, { login }: ChainProgram): Promise<NodeProgram> {
-  const env = { LNNODED_LOG__LEVEL: 'debug' };
-  const options = { dir: join(dir, name), bitcoind: login, env, more: CONFIG };
-  const program = await onFreePort(async (p2pPort) => {
-    const attempt = new LnnodedProcess({ ...options, p2pPort });
-    await attempt.start();
-    return attempt;
-  });
-  const { tokenFile, logFile } = program;
-  const attach = () => ({
-    port: connectLnnoded({ address: program.ready.grpc, tokenFile, log: createLogger('test', 'silent') }),
-    ...program.connect(),
-  });
-  let life = attach();
-  const detach = (): void => {
-    life.port.close();
-    life.close();
+/** The port and the plain client on one life of the process. */
+function attach(program: LnnodedProcess) {
+  const { tokenFile, ready } = program;
+  const port = connectLnnoded({ address: ready.grpc, tokenFile, log: createLogger('test', 'silent') });
+  const { client, close } = program.connect();
+  const hangUp = (): void => {
+    port.close();
+    close();
   };
-  const channelsWith = async ({ nodeId }: NodeProgram) =>
-    (await life.client.listChannels({})).channels.filter((channel) => hex(channel.nodeId) === nodeId);
-  return {
-    name: `lnnoded ${name}`,
-    nodeId: pubkey(program.ready.node_id),
-    get port() {
-      return life.port;
-    },
-    peerAddress: program.ready.p2p,
-    newAddress: async () => (await life.client.newAddress({})).address,
-    confirmedSats: async () => (await life.client.walletBalance({})).confirmedSats,
-    connect: async ({ nodeId, peerAddress: address }) => {
-      await life.client.connectPeer({ nodeId: idBytes(nodeId), address });
-    },
-    openChannel: async ({ nodeId }, capacitySats) => {
-      await life.client.openChannel({ nodeId: idBytes(nodeId), capacitySats });
-    },
-    hasUsableChannel: async (peer) => (await channelsWith(peer)).some(({ isUsable }) => isUsable),
-    closeChannel: async (peer) => {
-      for (const { channelId } of await channelsWith(peer)) await life.client.closeChannel({ channelId });
-    },
-    restart: async (signal) => {
-      detach();
-      await program.stop(signal);
-      await program.start();
-      life = attach();
-    },
-    log: () => (existsSync(logFile) ? readFileSync(logFile, 'utf8') : ''),
-    stop: async () => {
-      detach();
-      await program.stop('SIGKILL');
-    },
-  };
+  return { port, client, hangUp };
 }
+
+/** A starter of lnnoded that follows the chain in this way. */
+export const lnnodedOn =
+  (source: keyof ChainProgram['endpoints']) =>
+  async ({ name, dir, started }: Place, { endpoints }: ChainProgram): Promise<NodeProgram> => {
+    const { bitcoind, esplora } = endpoints;
+    if (source === 'esplora' && esplora === undefined) throw new Error('the chain has no Esplora API');
+    const options = { dir, bitcoind, esplora: source === 'esplora' ? esplora : undefined, more: CONFIG };
+    let hangUp = (): void => undefined;
+    const program = await onFreePort(async (p2pPort) => {
+      const attempt = new LnnodedProcess({ ...options, p2pPort, env: { LNNODED_LOG__LEVEL: 'debug' } });
+      started({
+        log: () => (existsSync(attempt.logFile) ? readFileSync(attempt.logFile, 'utf8') : ''),
+        stop: async () => {
+          hangUp();
+          await attempt.stop('SIGKILL');
+        },
+      });
+      await attempt.start();
+      return attempt;
+    });
+    let life = attach(program);
+    hangUp = () => {
+      life.hangUp();
+    };
+    const channelsWith = async ({ nodeId }: NodeProgram) =>
+      (await life.client.listChannels({})).channels.filter((channel) => hex(channel.nodeId) === nodeId);
+    return {
+      name,
+      nodeId: pubkey(program.ready.node_id),
+      get port() {
+        return life.port;
+      },
+      peerAddress: program.ready.p2p,
+      newAddress: async () => (await life.client.newAddress({})).address,
+      confirmedSats: async () => (await life.client.walletBalance({})).confirmedSats,
+      connect: async ({ nodeId, peerAddress: address }) => {
+        await life.client.connectPeer({ nodeId: idBytes(nodeId), address });
+      },
+      openChannel: async ({ nodeId }, capacitySats) => {
+        await life.client.openChannel({ nodeId: idBytes(nodeId), capacitySats });
+      },
+      hasUsableChannel: async (peer) => (await channelsWith(peer)).some(({ isUsable }) => isUsable),
+      closeChannel: async (peer) => {
+        for (const { channelId } of await channelsWith(peer)) await life.client.closeChannel({ channelId });
+      },
+      restart: async (signal) => {
+        hangUp();
+        await program.stop(signal);
+        await program.start();
+        life = attach(program);
+      },
+    };
+  };

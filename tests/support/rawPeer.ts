@@ -101,21 +101,33 @@ export class RawPeer {
   readonly socket: Socket;
   /** What the node said in its init: echoed, it pleases the node. */
   readonly theirInit: Buffer;
+  /** 33 bytes. */
+  readonly nodeId: Buffer;
   readonly #out: Stream;
+  readonly #back: Stream;
 
-  private constructor(socket: Socket, out: Stream, theirInit: Buffer) {
+  private constructor(socket: Socket, { out, back, nodeId }: Handshake, theirInit: Buffer) {
     this.socket = socket;
+    this.nodeId = nodeId;
     this.#out = out;
+    this.#back = back;
     this.theirInit = theirInit;
   }
 
   /** Handshake with a fresh key, up to the node's init message. */
   static async connect(address: string, nodeId: Uint8Array): Promise<RawPeer> {
     const socket = await rawSocket(address);
-    const { out, back } = await handshake(socket, nodeId);
-    const length = back.unseal(await take(socket, 2 + TAG_BYTES)).readUInt16BE();
-    const theirInit = back.unseal(await take(socket, length + TAG_BYTES)).subarray(2);
-    return new RawPeer(socket, out, theirInit);
+    const shaken = await handshake(socket, nodeId);
+    const init = await receive(socket, shaken.back);
+    return new RawPeer(socket, shaken, init.subarray(2));
+  }
+
+  /** The next message of a type, without the type; those before it are dropped. */
+  async next(type: number): Promise<Buffer> {
+    for (;;) {
+      const plain = await receive(this.socket, this.#back);
+      if (plain.readUInt16BE() === type) return plain.subarray(2);
+    }
   }
 
   /** The encrypted form of a message: type and payload, or whatever is given instead. */
@@ -145,7 +157,14 @@ async function take(socket: Socket, count: number): Promise<Buffer> {
   }
 }
 
-async function handshake(socket: Socket, nodeId: Uint8Array): Promise<{ out: Stream; back: Stream }> {
+async function receive(socket: Socket, back: Stream): Promise<Buffer> {
+  const length = back.unseal(await take(socket, 2 + TAG_BYTES)).readUInt16BE();
+  return back.unseal(await take(socket, length + TAG_BYTES));
+}
+
+type Handshake = { readonly out: Stream; readonly back: Stream; readonly nodeId: Buffer };
+
+async function handshake(socket: Socket, nodeId: Uint8Array): Promise<Handshake> {
   const own = secp256k1.utils.randomSecretKey();
   const fresh = secp256k1.utils.randomSecretKey();
   let chain = sha256(Buffer.from('Noise_XK_secp256k1_ChaChaPoly_SHA256'));
@@ -165,10 +184,11 @@ async function handshake(socket: Socket, nodeId: Uint8Array): Promise<{ out: Str
   unseal(key, 0, seen, answer.subarray(34));
   seen = sha256(seen, answer.subarray(34));
 
-  const identity = seal(key, 1, seen, secp256k1.getPublicKey(own, true));
+  const ownId = Buffer.from(secp256k1.getPublicKey(own, true));
+  const identity = seal(key, 1, seen, ownId);
   seen = sha256(seen, identity);
   [chain, key] = hkdf(chain, ecdh(own, theirs));
   socket.write(Buffer.concat([Buffer.alloc(1), identity, seal(key, 0, seen, EMPTY)]));
   const [out, back] = hkdf(chain, EMPTY);
-  return { out: new Stream(chain, out), back: new Stream(chain, back) };
+  return { out: new Stream(chain, out), back: new Stream(chain, back), nodeId: ownId };
 }

@@ -23,6 +23,8 @@ import { createLogger } from '../../src/log.js';
 import type { ControlRequest } from '../../src/sandbox/control.js';
 import { askWorld } from '../../src/sandbox/controlClient.js';
 import type { WorldFile } from '../../src/sandbox/world/worldFile.js';
+import { isOnEsplora } from './chainSource.js';
+import { makeTempDir } from './tempDir.js';
 
 const SANDBOX = fileURLToPath(new URL('../../dist/sandbox/main.js', import.meta.url));
 
@@ -37,9 +39,10 @@ export type TestWorld = {
 
 /** Starts the sandbox with everything in it, or with what more options leave of it. */
 export async function startTestWorld(...options: readonly string[]): Promise<TestWorld> {
-  const dir = mkdtempSync(join(tmpdir(), 'swap-world-'));
+  const dir = makeTempDir('swap-world-');
   const still = ['--liquid-block-secs', '0', '--bitcoin-block-secs', '0'];
   const args = [SANDBOX, 'run', '--dir', dir, '--json', ...still, ...options];
+  if (isOnEsplora()) args.push('--lightning-chain', 'esplora');
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let stderr = '';
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));

@@ -71,17 +71,17 @@ describe('a configuration', () => {
     const toml = 'colour = 1\n[grpc]\nlisten = 5\nport = 1\n[limits]\nswaps = 0\n[wallet]\nnane = "x"';
     expect(problemsOf({ toml })).toEqual([
       'configuration refused:',
-      'grpc.listen: expected string, found 5',
+      'grpc.listen: expected text, found 5',
       'grpc.port: expected a known key, found an unknown one',
       'limits.swaps: expected at least 1, found 0',
-      'wallet.name: expected string, found nothing',
+      'wallet.name: expected text, found nothing',
       'wallet.nane: expected a known key, found an unknown one',
       'colour: expected a known key, found an unknown one',
     ]);
   });
   it('shows no secret and no endless value', () => {
     const lines = problemsOf({ overrides: { wallet: { name: 1, password: 12_345 }, servers: 'x'.repeat(500) } });
-    expect(lines).toContain('wallet.password: expected string, found a number');
+    expect(lines).toContain('wallet.password: expected text, found a number');
     expect(lines.join('\n')).not.toContain('12345');
     expect(lines.find((line) => line.startsWith('servers'))).toMatch(/^servers: expected array, found "x{99}\.\.\.$/);
   });
@@ -168,5 +168,18 @@ describe('a secret file', () => {
     expect(() => readOrCreateSecretFile('token_file', path, () => 'new')).toThrow(
       refusal('expected a writable place', 'bad_config'),
     );
+  });
+});
+
+describe('a problem', () => {
+  const numbers = z.strictObject({ rate: z.number().min(5).max(9), name: z.enum(['a', 'b']), at: z.url() });
+  it.each([
+    [{ rate: 4, name: 'a', at: 'http://x' }, 'rate: expected at least 5, found 4'],
+    [{ rate: 10, name: 'a', at: 'http://x' }, 'rate: expected at most 9, found 10'],
+    [{ rate: 5, name: 'c', at: 'http://x' }, 'name: expected one of "a", "b", found "c"'],
+    [{ rate: 5, name: 'a', at: 'x' }, 'at: expected a URL, found "x"'],
+  ])('is told in words for people: %j', (overrides, sentence) => {
+    const read = () => loadConfig({ schema: numbers, envPrefix: 'T', env: {}, overrides });
+    expect(read).toThrow(`configuration refused:\n  ${sentence}`);
   });
 });

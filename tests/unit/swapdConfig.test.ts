@@ -145,7 +145,7 @@ describe("swapd's configuration", () => {
   it('lists every missing key at once', () => {
     const load = (): unknown => loadConfig({ schema: swapdSchema, envPrefix: 'SWAPD', env: {} });
     for (const key of ['admin', 'network', 'electrum', 'lightning', 'wallet', 'database']) {
-      expect(load).toThrow(refusal(`${key}: expected object, found nothing`, 'bad_config'));
+      expect(load).toThrow(refusal(`${key}: expected a section, found nothing`, 'bad_config'));
     }
   });
   it.each<[string, ConfigTree, string]>([

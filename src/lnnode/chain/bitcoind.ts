@@ -124,6 +124,9 @@ function makePost({ url, user, password, caFile }: BitcoindOptions): {
     const answer = await call('POST', '', body);
     const text = answer.body.toString('utf8');
     // bitcoind answers errors of a call with 500 or 404 and a JSON body
+    if (answer.status === 401 || answer.status === 403) {
+      throw new Error(`the full node refuses bitcoind.user or its password (HTTP status ${answer.status})`);
+    }
     if (!text.startsWith('{')) throw new Error(`HTTP status ${answer.status} from the full node`);
     return text;
   };

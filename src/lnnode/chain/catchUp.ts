@@ -9,7 +9,7 @@ import type { MonitorTools } from '../ldk/assembly.js';
 import { some } from '../ldk/result.js';
 import type { Turns } from '../ldk/turn.js';
 import type { HeaderRows, StoredHeader } from '../store/headers.js';
-import type { ConnectedBlock } from './follower.js';
+import { PREFETCH, type ConnectedBlock } from './follower.js';
 
 export type CatchUpParts = {
   readonly headers: HeaderRows;
@@ -36,17 +36,20 @@ export async function catchUpMonitor(
   const missed: StoredHeader[] = [];
   for (let next = headers.at(stored.height + 1); next !== undefined; next = headers.at(next.height + 1))
     missed.push(next);
-  const blocks = await Promise.all(missed.map(fetchBlock));
-  for (const block of blocks) {
+  for (let start = 0; start < missed.length; start += PREFETCH) {
+    const blocks = await Promise.all(missed.slice(start, start + PREFETCH).map(fetchBlock));
     turns.run(() => {
-      monitor.block_connected(
-        Uint8Array.from(block.header),
-        transactionsOf(block),
-        block.height,
-        broadcaster,
-        fees,
-        logger,
-      );
+      for (const block of blocks) {
+        const { height } = block;
+        monitor.block_connected(
+          Uint8Array.from(block.header),
+          transactionsOf(block),
+          height,
+          broadcaster,
+          fees,
+          logger,
+        );
+      }
     });
   }
 }

@@ -9,11 +9,11 @@
 import type { BlockHash } from '../../core/units.js';
 import type { HeaderRows, StoredHeader } from '../store/headers.js';
 import type { EsploraSource } from './esplora.js';
-import { SYNC_FRESHNESS_MS } from './follower.js';
+import { freshnessProblem } from './freshness.js';
 import { makeHeaderChain, type ChainStep } from './headerChain.js';
 import type { Network } from './headers.js';
 import { makeProver, type OwnBlock, type OwnChain } from './prove.js';
-import { makeScanner, type Finding, type WalletInterests } from './scan.js';
+import { makeScanner, merged, type Finding, type WalletInterests } from './scan.js';
 import type { Watch } from './watch.js';
 
 /** Everything is asked again this often without a new block: an index may lag behind the server's own tip. */
@@ -47,54 +47,52 @@ export function makeConfirmFollower({ source, headers, network, watch }: Confirm
   const chain = makeHeaderChain({ source, headers, network });
   const scanner = makeScanner(source, makeProver(source, network));
   let syncedAt = Number.NEGATIVE_INFINITY;
+  const problem = (): string => freshnessProblem(chain.tip(), network, performance.now() - syncedAt);
   let lookedAt = Number.NEGATIVE_INFINITY;
   let isUnfinished = true;
 
-  /** Hands over what belongs to the blocks that are connected already; the rest waits. */
-  const deliverLate = (findings: readonly Finding[], listener: ConfirmListener): Finding[] => {
-    const height = chain.tip().height;
-    for (const block of byBlock(findings.filter(({ proven }) => proven.block.height <= height))) {
-      listener.confirmLate(block);
-      block.findings.forEach(scanner.delivered);
-    }
-    return findings.filter(({ proven }) => proven.block.height > height);
-  };
-
   const apply = async (step: ChainStep, found: Finding[], own: OwnChain, listener: ConfirmListener): Promise<void> => {
     const top = step.branch.at(-1)?.height ?? chain.tip().height;
-    /** What LDK registered meanwhile, also deeper and deeper. */
-    const lookAgain = async (waiting: Finding[]): Promise<Finding[]> => {
-      let rest = waiting;
-      for (let fresh = watch.takeFresh(); fresh !== undefined; fresh = watch.takeFresh()) {
-        rest = deliverLate([...rest, ...(await scanner.look(own, top, fresh))], listener);
+    /** Below are blocks of the own chain; a branch that is to come may begin lower than the old tip. */
+    let next = step.branch[0]?.height ?? top + 1;
+    let waiting: Finding[] = [];
+    /** Hands over what belongs to the blocks that are connected already; the rest waits. */
+    const deliver = (findings: readonly Finding[]): void => {
+      const all = merged([...waiting, ...findings]);
+      waiting = all.filter(({ proven }) => proven.block.height >= next);
+      for (const block of byBlock(all.filter(({ proven }) => proven.block.height < next))) {
+        listener.confirmLate(block);
+        block.findings.forEach(scanner.delivered);
       }
-      return rest;
     };
-    const bottom = step.branch[0]?.height ?? top + 1;
-    let waiting = found.filter(({ proven }) => proven.block.height >= bottom);
-    deliverLate(
-      found.filter(({ proven }) => proven.block.height < bottom),
-      listener,
-    );
-    waiting = await lookAgain(waiting);
+    /** What LDK registered meanwhile, also deeper and deeper. */
+    const lookAgain = async (): Promise<void> => {
+      for (let fresh = watch.takeFresh(); fresh !== undefined; fresh = watch.takeFresh()) {
+        deliver(await scanner.look(own, top, fresh));
+      }
+    };
     const take = ({ header, height }: ChainStep['branch'][number]): FilteredBlock => {
       const findings = waiting.filter(({ proven }) => proven.block.height === height);
       waiting = waiting.filter(({ proven }) => proven.block.height !== height);
       return { hash: header.hash, height, header: header.bytes, findings };
     };
+    deliver(found);
+    await lookAgain();
     if (step.gone.length > 0) {
       const fresh = step.branch.map(take);
       listener.reorganizeFiltered(step.gone, fresh);
+      next = top + 1;
       for (const { hash, height } of step.gone) scanner.disconnected(hash, height);
       for (const { findings } of fresh) findings.forEach(scanner.delivered);
-      await lookAgain([]);
+      await lookAgain();
       return;
     }
     for (const planned of step.branch) {
       const block = take(planned);
       listener.connectFiltered(block);
+      next = block.height + 1;
       block.findings.forEach(scanner.delivered);
-      waiting = await lookAgain(waiting);
+      await lookAgain();
     }
   };
 
@@ -122,8 +120,11 @@ export function makeConfirmFollower({ source, headers, network, watch }: Confirm
       }
       syncedAt = performance.now();
     },
-    /** True if the last round that ended at the server's tip is fresh. */
-    isSynced: (): boolean => performance.now() - syncedAt < SYNC_FRESHNESS_MS,
+    /** True once a round ended at the server's tip. */
+    hasSynced: (): boolean => syncedAt > Number.NEGATIVE_INFINITY,
+    /** Why money does not move now; empty while the view of the chain is fresh. */
+    problem,
+    isSynced: (): boolean => problem() === '',
   };
 }
 
@@ -141,13 +142,10 @@ function afterStep({ gone, branch }: ChainStep, headers: HeaderRows): OwnChain {
   };
 }
 
-/** Findings grouped by block, in order of the chain. */
+/** Findings grouped by block; they are in order of the chain. */
 function byBlock(findings: readonly Finding[]): FilteredBlock[] {
   const blocks = new Map<BlockHash, Finding[]>();
-  const sorted = [...findings].sort(
-    ({ proven: a }, { proven: b }) => a.block.height - b.block.height || a.position - b.position,
-  );
-  for (const finding of sorted) {
+  for (const finding of findings) {
     const { hash } = finding.proven.block;
     blocks.set(hash, [...(blocks.get(hash) ?? []), finding]);
   }

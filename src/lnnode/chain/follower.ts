@@ -8,13 +8,12 @@ import { type BlockHash } from '../../core/units.js';
 import type { HeaderRows, StoredHeader } from '../store/headers.js';
 import type { ChainSource } from './bitcoind.js';
 import { checkedBlock } from './blocks.js';
+import { freshnessProblem } from './freshness.js';
 import { makeHeaderChain, type Planned } from './headerChain.js';
 import { parseHeader, type Network } from './headers.js';
 
-/** Blocks fetched in parallel. */
-const PREFETCH = 8;
-/** A successful round counts as synced for this long. */
-export const SYNC_FRESHNESS_MS = 60_000;
+/** Blocks fetched in parallel, and held in memory at once. */
+export const PREFETCH = 8;
 
 export type ConnectedBlock = {
   readonly hash: BlockHash;
@@ -43,6 +42,7 @@ export type FollowerParts = {
 export function makeFollower({ source, headers, network }: FollowerParts) {
   const chain = makeHeaderChain({ source, headers, network });
   let syncedAt = Number.NEGATIVE_INFINITY;
+  const problem = (): string => freshnessProblem(chain.tip(), network, performance.now() - syncedAt);
 
   const fetchBlock = async ({ header, height }: Planned): Promise<ConnectedBlock> => {
     const raw = await source.block(header.hash);
@@ -66,11 +66,17 @@ export function makeFollower({ source, headers, network }: FollowerParts) {
     round: async (listener: ChainListener): Promise<void> => {
       const step = await chain.step();
       if (step === undefined) return; // the server is behind: it does not count as synced
-      if (step.gone.length === 0) await extend(step.branch, listener);
-      else listener.reorganize(step.gone, await Promise.all(step.branch.map(fetchBlock)));
+      const { gone, branch } = step;
+      // As many as were lost and one more are held in memory; after days away the branch may be much longer.
+      const atOnce = gone.length === 0 ? 0 : gone.length + 1;
+      if (atOnce > 0) listener.reorganize(gone, await Promise.all(branch.slice(0, atOnce).map(fetchBlock)));
+      await extend(branch.slice(atOnce), listener);
       syncedAt = performance.now();
     },
-    /** True if the last round that ended at the server's tip is fresh. */
-    isSynced: (): boolean => performance.now() - syncedAt < SYNC_FRESHNESS_MS,
+    /** True once a round ended at the server's tip. */
+    hasSynced: (): boolean => syncedAt > Number.NEGATIVE_INFINITY,
+    /** Why money does not move now; empty while the view of the chain is fresh. */
+    problem,
+    isSynced: (): boolean => problem() === '',
   };
 }

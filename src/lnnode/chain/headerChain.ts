@@ -3,9 +3,11 @@
  * those of this chain.
  */
 import type { BlockHash } from '../../core/units.js';
+import { SwapError } from '../../errors.js';
 import type { HeaderRows, StoredHeader } from '../store/headers.js';
 import type { ChainSource } from './bitcoind.js';
-import { assertFollows, parseHeader, workOf, type Header, type Network } from './headers.js';
+import { assertHeight, checkedBlock } from './blocks.js';
+import { assertFollows, assertMayStart, parseHeader, workOf, type Header, type Network } from './headers.js';
 
 /** A deeper reorg is an alarm, not a routine. */
 export const MAX_REORG = 144;
@@ -19,7 +21,7 @@ const CHAIN_NAMES: Record<Network, readonly string[]> = {
 };
 
 export type HeaderChainParts = {
-  readonly source: Pick<ChainSource, 'best' | 'header'>;
+  readonly source: Pick<ChainSource, 'best' | 'header' | 'block'>;
   readonly headers: HeaderRows;
   readonly network: Network;
 };
@@ -41,14 +43,14 @@ export function makeHeaderChain({ source, headers, network }: HeaderChainParts) 
   const best = async (): Promise<{ hash: BlockHash; height: number }> => {
     const answer = await source.best();
     if (!CHAIN_NAMES[network].includes(answer.chain)) {
-      throw new Error(`full node: expected a chain of ${network}, found ${answer.chain}`);
+      throw new SwapError('bad_config', `node.network: expected a chain of ${network}, found one of ${answer.chain}`);
     }
     return answer;
   };
 
   const fetchHeader = async (hash: BlockHash): Promise<Header> => {
     const header = parseHeader(await source.header(hash), network);
-    if (header.hash !== hash) throw new Error(`full node: expected header ${hash}, found ${header.hash}`);
+    if (header.hash !== hash) throw new Error(`chain source: expected header ${hash}, found ${header.hash}`);
     return header;
   };
 
@@ -60,7 +62,7 @@ export function makeHeaderChain({ source, headers, network }: HeaderChainParts) 
       const known = headers.find(at);
       if (known?.isBest === true) return { fork: known, branch: planned(down.reverse(), known, network) };
       if (down.length >= MAX_BEHIND)
-        throw new Error(`full node: its chain does not meet ours within ${MAX_BEHIND} blocks`);
+        throw new Error(`chain source: its chain does not meet ours within ${MAX_BEHIND} blocks`);
       const header = known === undefined ? await fetchHeader(at) : parseHeader(known.header, network);
       down.push(header);
       at = header.prevHash;
@@ -75,10 +77,13 @@ export function makeHeaderChain({ source, headers, network }: HeaderChainParts) 
 
   return {
     tip,
-    /** The block at which a new node begins: the server's tip. The only height that is taken on trust. */
+    /** The block at which a new node begins: the server's tip, at the height that its coinbase says. @throws if not */
     start: async (): Promise<{ hash: BlockHash; height: number; header: Buffer }> => {
       const { hash, height } = await best();
-      return { hash, height, header: (await fetchHeader(hash)).bytes };
+      const header = await fetchHeader(hash);
+      assertMayStart(header, network);
+      assertHeight(checkedBlock(await source.block(hash), header), height);
+      return { hash, height, header: header.bytes };
     },
     /** The way to the server's tip; undefined if the server is behind. @throws if it is away or lies. */
     step: async (): Promise<ChainStep | undefined> => {

@@ -20,6 +20,11 @@ const POW_LIMIT: Record<Network, bigint> = {
   testnet: (1n << 224n) - 1n,
   regtest: (1n << 255n) - 1n,
 };
+/**
+ * Easiest target of the block that a new node believes without its past: on mainnet a difficulty of 2^40, exceeded since
+ * 2017. Blocks as easy as those of 2009 cost nothing, and a chain may go on from them for ever.
+ */
+const START_LIMIT: Record<Network, bigint> = { ...POW_LIMIT, bitcoin: (1n << 184n) - 1n };
 const RETARGET_BLOCKS = 2016;
 const MAX_RETARGET_FACTOR = 4n;
 
@@ -60,6 +65,12 @@ export function assertFollows(
   if (targetOf(child.bits) > targetOf(parentBits) * MAX_RETARGET_FACTOR) {
     throw new Error(`block ${child.hash}: difficulty fell by more than a factor of ${MAX_RETARGET_FACTOR}`);
   }
+}
+
+/** @throws Error if a block is too easy to be the first of an own chain. */
+export function assertMayStart({ hash, bits }: Header, network: Network): void {
+  if (targetOf(bits) > START_LIMIT[network])
+    throw new Error(`block ${hash}: too little work for a new node to begin at`);
 }
 
 /** Expected number of hashes for a header. */

@@ -27,6 +27,8 @@ export type OwnChain = (hash: BlockHash) => OwnBlock | undefined;
 
 /** A transaction of this size could be an inner node of a merkle tree. */
 const INNER_NODE_BYTES = 64;
+/** No block has room for more; LDK panics on a witness that is longer, and a txid does not cover witnesses. */
+const MAX_WEIGHT = 4_000_000;
 /** Positions are 24 bits in a short channel id. */
 const MAX_POSITION = 0xff_ffff;
 
@@ -36,6 +38,7 @@ const sha256 = (data: Uint8Array): Buffer => createHash('sha256').update(data).d
 export function readTransaction(raw: Uint8Array, id: Txid): Transaction {
   const tx = Transaction.fromBuffer(raw);
   if (!Buffer.from(tx.toBuffer()).equals(raw)) throw new Error(`transaction ${id} is malformed`);
+  if (tx.weight() > MAX_WEIGHT) throw new Error(`transaction ${id} has ${tx.weight()} weight units, more than a block`);
   if (tx.getId() !== id) throw new Error(`expected transaction ${id}, found ${tx.getId()}`);
   return tx;
 }

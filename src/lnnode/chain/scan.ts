@@ -87,7 +87,7 @@ export function makeScanner(source: EsploraSource, prover: Prover) {
 }
 
 /** Each transaction once, in order of the chain. What LDK gets is the copy that was proven for it. */
-function merged(found: readonly Finding[]): Finding[] {
+export function merged(found: readonly Finding[]): Finding[] {
   const byId = new Map<Txid, Finding>();
   for (const finding of found) {
     const known = byId.get(finding.proven.txid);

@@ -15,6 +15,9 @@ export function describe(error: unknown): string {
   return name;
 }
 
+/** LDK's words for a call that it refused, without the name of their kind. */
+export const apiProblem = (error: unknown): string => describe(error).replace(/^APIError_\w+: /, '');
+
 /** True for LDK's success; its booleans are numbers. */
 export const isOk = (result: { is_ok(): boolean }): boolean => Number(result.is_ok()) === 1;
 

@@ -3,6 +3,7 @@ import type { CallContext } from 'nice-grpc-common';
 import { z } from 'zod';
 
 import { InvoiceState, type Invoice, type LightningNodeServiceImplementation } from '../../gen/lnnode/v1/lnnode.js';
+import type { PaymentHash } from '../../core/units.js';
 import { NodeError } from '../errors.js';
 import type { InvoiceView } from '../invoices.js';
 import type { InvoiceRowState } from '../store/invoices.js';
@@ -131,15 +132,16 @@ export function invoiceHandlers(
     },
     waitInvoiceSettled: async (request, context: CallContext) => {
       const { paymentHash, timeoutSecs } = parse(schema.wait, request);
-      const final = (): Invoice | undefined => {
-        const view = invoices.lookup(paymentHash);
+      const final = (hash: PaymentHash): Invoice | undefined => {
+        const view = invoices.lookup(hash);
         return isFinal(view) ? invoiceMessage(view) : undefined;
       };
-      let invoice = final();
+      let invoice = final(paymentHash);
       if (invoice !== undefined) return { invoice };
       const signal = AbortSignal.any([context.signal, AbortSignal.timeout(timeoutSecs * 1000)]);
-      for await (const hash of node.invoiceFeed.subscribe(signal)) {
-        if (hash === paymentHash) invoice = final();
+      const accepts = (hash: PaymentHash): boolean => hash === paymentHash; // changes of others never are too many
+      for await (const hash of node.invoiceFeed.subscribe(signal, { accepts })) {
+        invoice = final(hash);
         if (invoice !== undefined) return { invoice };
       }
       return { invoice: invoiceMessage(invoices.lookup(paymentHash)), isTimedOut: true };

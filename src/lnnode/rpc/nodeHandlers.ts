@@ -29,8 +29,9 @@ export type HandlerParts = {
 };
 
 /** Money may only move on a fresh view of the chain. @throws NodeError `not_synced` */
-export function assertSynced({ follower }: LnNode): void {
-  if (!follower.isSynced()) throw new NodeError('not_synced', 'the chain source was not reached for a minute');
+export function assertSynced(node: LnNode): void {
+  const problem = node.syncProblem();
+  if (problem !== '') throw new NodeError('not_synced', problem);
 }
 
 type Names = 'getNodeInfo' | 'openChannel';

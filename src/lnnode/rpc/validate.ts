@@ -2,6 +2,7 @@
 import { z } from 'zod';
 
 import { displayHex, hex, MAX_MONEY, paymentHash, txid } from '../../core/units.js';
+import { plainWords } from '../../zodWords.js';
 import { NodeError } from '../errors.js';
 import { nodeIdOf } from '../ldk/result.js';
 
@@ -49,7 +50,7 @@ const snake = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${l
 
 /** @throws NodeError `invalid_argument` with one problem per wrong field. */
 export function parse<S extends z.ZodType>(schema: S, request: unknown): z.output<S> {
-  const result = schema.safeParse(request);
+  const result = schema.safeParse(request, { error: plainWords });
   if (result.success) return result.data;
   const problems = result.error.issues.map((issue) => ({
     field: issue.path.map((part) => snake(String(part))).join('.'),

@@ -46,7 +46,11 @@ export function lockDataDir(dataDir: string): { release(): void } {
     lock.exec('BEGIN EXCLUSIVE');
   } catch (cause) {
     lock.close();
-    throw new SwapError('bad_config', `node.data_dir: expected a free directory, found ${dataDir} in use`, { cause });
+    throw new SwapError(
+      'bad_config',
+      `node.data_dir: expected a free directory, found ${dataDir} in use by another lnnoded`,
+      { cause },
+    );
   }
   return {
     release: () => {

@@ -1,17 +1,16 @@
 /** JSON-RPC over HTTP with basic authentication, as bitcoind serves it. Bad input is answered, never fatal. */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { ServerResponse } from 'node:http';
 
 import { z } from 'zod';
 
 import type { BitcoinChain } from './chain.js';
+import { collectBody, listenHttp, type HttpAddress, type HttpServer } from './httpServer.js';
 import { callBitcoinRpc } from './rpc.js';
 import { BitcoinRpcError, RPC_CODES } from './rpcError.js';
 
 /** A transaction of the greatest size in hex, with room for a batch. */
 const MAX_BODY_BYTES = 4 * 1024 * 1024;
-const REQUEST_TIMEOUT_MS = 30_000;
 
 const callSchema = z.object({
   id: z.unknown().optional(),
@@ -22,78 +21,29 @@ const CALL_SHAPE = 'expected an object with method (string) and params (array)';
 
 type Answer = { result: unknown; error: { code: number; message: string } | null; id: unknown };
 
-export type BitcoinRpcOptions = {
-  readonly host: string;
-  /** 0 lets the system choose. */
-  readonly port: number;
+export type BitcoinRpcOptions = HttpAddress & {
   readonly user: string;
   readonly password: string;
   /** Told about bugs; a caller sees -32603. */
   readonly onError?: (error: unknown) => void;
 };
 
-export type BitcoinRpcServer = {
-  readonly port: number;
-  /** Ends every connection. */
-  close(): Promise<void>;
-};
-
 /** Serves a chain. Rejects if the address cannot be bound. */
-export async function listenBitcoinRpc(chain: BitcoinChain, options: BitcoinRpcOptions): Promise<BitcoinRpcServer> {
+export async function listenBitcoinRpc(chain: BitcoinChain, options: BitcoinRpcOptions): Promise<HttpServer> {
   const expected = digest(`Basic ${Buffer.from(`${options.user}:${options.password}`).toString('base64')}`);
-  const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
-    const answer = (body: Buffer): void => {
+  return await listenHttp(options, (request, response) => {
+    const done = (body: Buffer): void => {
       respond(response, ...handleBody(chain, body, options.onError));
     };
     if (request.method !== 'POST') respond(response, 405, 'JSONRPC server handles only POST requests');
     else if (!timingSafeEqual(digest(request.headers.authorization ?? ''), expected)) {
       response.setHeader('WWW-Authenticate', 'Basic realm="jsonrpc"');
       respond(response, 401, '');
-    } else collectBody(request, response, answer);
+    } else collectBody(request, response, { maxBytes: MAX_BODY_BYTES, done });
   });
-  await listen(server, options.host, options.port);
-  const { port } = server.address() as AddressInfo;
-  return { port, close: () => closeServer(server) };
 }
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-
-function listen(server: Server, host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
-}
-
-function closeServer(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => {
-      resolve();
-    });
-    server.closeAllConnections();
-  });
-}
-
-function collectBody(request: IncomingMessage, response: ServerResponse, done: (body: Buffer) => void): void {
-  const parts: Buffer[] = [];
-  let bytes = 0;
-  request.on('data', (part: Buffer) => {
-    bytes += part.length;
-    if (bytes <= MAX_BODY_BYTES) parts.push(part);
-    else if (!response.headersSent) {
-      response.setHeader('Connection', 'close');
-      respond(response, 413, `body: expected at most ${MAX_BODY_BYTES} bytes`);
-      request.destroy();
-    }
-  });
-  request.on('error', () => response.destroy());
-  request.on('end', () => {
-    if (!response.headersSent) done(Buffer.concat(parts));
-  });
-}
 
 function respond(response: ServerResponse, status: number, body: unknown): void {
   const isText = typeof body === 'string';

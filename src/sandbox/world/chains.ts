@@ -1,5 +1,6 @@
 /** Both chains of a world with the servers that real programs connect to. */
 import { type BitcoinChain, openBitcoinChain } from '../bitcoin/chain.js';
+import { listenEsplora } from '../bitcoin/esploraServer.js';
 import { listenBitcoinRpc } from '../bitcoin/rpcServer.js';
 import { BITCOIN_RPC_USER } from './configs.js';
 import { HOST, type Layout, type Ports } from './layout.js';
@@ -27,12 +28,13 @@ export async function openChains(
     password: rpcPassword,
     onError,
   });
+  const esplora = await listenEsplora(bitcoin, { host: HOST, port: ports.bitcoin_esplora, onError });
   const liquid = await openLiquidSide({ dir: layout.chains, port: ports.electrum });
   return {
     bitcoin,
     liquid,
     close: async () => {
-      await Promise.all([rpc.close(), liquid.close()]);
+      await Promise.all([rpc.close(), esplora.close(), liquid.close()]);
       bitcoin.close();
     },
   };

@@ -8,7 +8,7 @@ import { stringify } from 'smol-toml';
 import type { ProcessName } from '../control.js';
 import { BITCOIN_PRECISION } from '../units.js';
 import { randomSecret, readOrCreate, type WorldAsset, writePrivateFile } from './files.js';
-import { HOST, type Layout, type Ports, programDir } from './layout.js';
+import { HOST, type Layout, type LightningChain, type Ports, programDir } from './layout.js';
 
 export const BITCOIN_RPC_USER = 'sandbox';
 const WRITTEN_BY = '# Written by the sandbox; changes are lost when it starts again.\n';
@@ -20,8 +20,12 @@ export type ProgramFiles = { readonly config: string; readonly tokenFile: string
 
 const address = (port: number): string => `${HOST}:${port}`;
 
+/** What both Lightning nodes of a world need. */
+export type LnnodeSetup = { readonly layout: Layout; readonly ports: Ports; readonly lightningChain: LightningChain };
+
 /** Writes the config and token of a Lightning node. */
-export function writeLnnodeFiles(layout: Layout, side: 'seller' | 'buyer', ports: Ports): ProgramFiles {
+export function writeLnnodeFiles(side: 'seller' | 'buyer', setup: LnnodeSetup): ProgramFiles {
+  const { layout, ports } = setup;
   const name: ProcessName = `lnnoded-${side}`;
   const dir = programDir(layout, name);
   mkdirSync(dir, { recursive: true, mode: 0o700 });
@@ -36,15 +40,24 @@ export function writeLnnodeFiles(layout: Layout, side: 'seller' | 'buyer', ports
       alias: `sandbox ${side}`,
     },
     grpc: { listen: address(ports[`${side}_grpc`]), token_file: tokenFile },
+    ...chainSection(setup),
+  });
+  writePrivateFile(config, WRITTEN_BY + text);
+  return { config, tokenFile };
+}
+
+function chainSection({ layout, ports, lightningChain }: LnnodeSetup): Record<string, Record<string, string | number>> {
+  if (lightningChain === 'esplora') {
+    return { esplora: { url: `http://${address(ports.bitcoin_esplora)}`, poll_interval_ms: POLL_MS } };
+  }
+  return {
     bitcoind: {
       url: `http://${address(ports.bitcoin_rpc)}`,
       user: BITCOIN_RPC_USER,
       password_file: layout.rpcPasswordFile,
       poll_interval_ms: POLL_MS,
     },
-  });
-  writePrivateFile(config, WRITTEN_BY + text);
-  return { config, tokenFile };
+  };
 }
 
 /** Paths of the seller daemon. `tokenFile` is the admin's. */

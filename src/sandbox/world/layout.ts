@@ -10,6 +10,10 @@ export const HOST = '127.0.0.1';
 /** Longest path of a unix socket on Linux less its end mark; shorter elsewhere. */
 const MAX_SOCKET_PATH = process.platform === 'linux' ? 107 : 103;
 
+/** How the Lightning nodes follow the Bitcoin chain: blocks of a full node, or proofs of an Esplora server. */
+export const LIGHTNING_CHAINS = ['bitcoind', 'esplora'] as const;
+export type LightningChain = (typeof LIGHTNING_CHAINS)[number];
+
 /** Folders and files of a world. */
 export type Layout = {
   readonly dir: string;
@@ -47,6 +51,7 @@ export const entryOf = (name: ProcessName): string =>
 export const PORT_NAMES = [
   'electrum',
   'bitcoin_rpc',
+  'bitcoin_esplora',
   'seller_grpc',
   'seller_p2p',
   'buyer_grpc',

@@ -13,7 +13,7 @@ import { openChains } from './chains.js';
 import { runCommand } from './commands.js';
 import { writeLnnodeFiles, writeSellerSecrets } from './configs.js';
 import { randomSecret, readOrCreate, readState } from './files.js';
-import { HOST, type Layout, layoutOf, PORT_NAMES } from './layout.js';
+import { HOST, type Layout, layoutOf, type LightningChain, PORT_NAMES } from './layout.js';
 import { joinNodes, type NodeEndpoint } from './lightning.js';
 import { lockWorld } from './lock.js';
 import { Miner } from './miner.js';
@@ -38,6 +38,8 @@ export type WorldOptions = {
   readonly bitcoinBlockSecs: number;
   /** False: the seller is prepared, and started on command. */
   readonly withSwapd: boolean;
+  /** Chain source of both Lightning nodes. */
+  readonly lightningChain: LightningChain;
   /** Progress and alarms for the person in front. */
   readonly report: (message: string) => void;
   /** The world cannot go on; the caller closes it. */
@@ -99,12 +101,13 @@ async function assemble(layout: Layout, options: WorldOptions, undo: Undo): Prom
   state.ports = ports;
   const rpcPassword = readOrCreate(layout.rpcPasswordFile, randomSecret);
   const chains = await openChains(layout, ports, rpcPassword, (error) => {
-    options.report(`Bitcoin JSON-RPC: ${errorChain(error)}`);
+    options.report(`Bitcoin server: ${errorChain(error)}`);
   });
   undo.push(() => chains.close());
+  const { lightningChain } = options;
   const files: AllFiles = {
-    seller: writeLnnodeFiles(layout, 'seller', ports),
-    buyer: writeLnnodeFiles(layout, 'buyer', ports),
+    seller: writeLnnodeFiles('seller', { layout, ports, lightningChain }),
+    buyer: writeLnnodeFiles('buyer', { layout, ports, lightningChain }),
     swapd: writeSellerSecrets(layout),
   };
   const programs = programsOf(layout, files, {

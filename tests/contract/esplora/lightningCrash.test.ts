@@ -1,5 +1,5 @@
 /** The suite of ../lightningCrash.test.ts with nodes that follow the chain through an Esplora server. */
-import { CHAIN_VARIABLE } from '../../support/lightningWorld.js';
+import { CHAIN_VARIABLE } from '../../support/chainSource.js';
 
 process.env[CHAIN_VARIABLE] = 'esplora';
 await import('../lightningCrash.test.js');

@@ -9,7 +9,7 @@ import { z } from 'zod';
 
 import { onFreePort } from '../freePort.js';
 import { startChild, tailOf } from './child.js';
-import { makeRpc, type FullNode, type FullNodeLogin } from './fullNode.js';
+import { makeRpc, type FullNode, type FullNodeLogin, type FullNodePlace } from './fullNode.js';
 import { FIRST_BLOCKS, makeMiner } from './miner.js';
 
 const USER = 'user';
@@ -19,9 +19,9 @@ const LOG_LINES = 200;
 export const bitcoindExe = process.env['BITCOIND_EXE'];
 
 /** Starts it in a folder of its own and mines the first blocks. */
-export const startBitcoind = (dir: string): Promise<FullNode> => onFreePort((port) => startOn(dir, port));
+export const startBitcoind = (place: FullNodePlace): Promise<FullNode> => onFreePort((port) => startOn(place, port));
 
-async function startOn(dir: string, port: number): Promise<FullNode> {
+async function startOn({ dir, started }: FullNodePlace, port: number): Promise<FullNode> {
   if (bitcoindExe === undefined) throw new Error('BITCOIND_EXE names no program');
   mkdirSync(dir, { recursive: true });
   const logFile = join(dir, 'bitcoind.log');
@@ -53,6 +53,7 @@ async function startOn(dir: string, port: number): Promise<FullNode> {
     await child.stop('SIGKILL');
   };
   try {
+    started?.({ log: () => tailOf(logFile, LOG_LINES), stop });
     await child.until('its JSON-RPC', async () => (await tipHeight()) >= 0);
     await call('generatetoaddress', FIRST_BLOCKS, miner.address);
   } catch (error) {
@@ -60,8 +61,7 @@ async function startOn(dir: string, port: number): Promise<FullNode> {
     throw error;
   }
   return {
-    name: 'bitcoind',
-    login,
+    endpoints: { bitcoind: login },
     logFile,
     lndFlags: [
       '--bitcoin.node=bitcoind',
@@ -77,7 +77,6 @@ async function startOn(dir: string, port: number): Promise<FullNode> {
     },
     tipHeight,
     waiting: async () => z.array(z.string()).parse(await call('getrawmempool')).length,
-    log: () => tailOf(logFile, LOG_LINES),
     freeze: (isFrozen) => {
       child.freeze(isFrozen);
     },

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { onFreePorts } from '../freePort.js';
 import { builtDaemon } from './binaries.js';
 import { isPortTaken, startChild, tailOf } from './child.js';
-import { makeRpc, type FullNode, type FullNodeLogin } from './fullNode.js';
+import { makeRpc, type FullNode, type FullNodeLogin, type FullNodePlace } from './fullNode.js';
 import { FIRST_BLOCKS, makeMiner } from './miner.js';
 
 const USER = 'user';
@@ -15,10 +15,10 @@ const PASSWORD = 'password';
 const LOG_LINES = 200;
 
 /** Starts btcd in a folder of its own and mines the first blocks. */
-export const startBtcd = (dir: string): Promise<FullNode> =>
-  onFreePorts((rpcPort, p2pPort) => startOn(dir, rpcPort, p2pPort), isPortTaken);
+export const startBtcd = (place: FullNodePlace): Promise<FullNode> =>
+  onFreePorts((rpcPort, p2pPort) => startOn(place, rpcPort, p2pPort), isPortTaken);
 
-async function startOn(dir: string, rpcPort: number, p2pPort: number): Promise<FullNode> {
+async function startOn({ dir, started }: FullNodePlace, rpcPort: number, p2pPort: number): Promise<FullNode> {
   mkdirSync(dir, { recursive: true });
   const caFile = join(dir, 'rpc.cert');
   const logFile = join(dir, 'btcd.log');
@@ -56,6 +56,7 @@ async function startOn(dir: string, rpcPort: number, p2pPort: number): Promise<F
     await child.stop('SIGKILL');
   };
   try {
+    started?.({ log: () => tailOf(logFile, LOG_LINES), stop });
     await child.until('its JSON-RPC', async () => existsSync(caFile) && (await tipHeight()) >= 0);
     await call('generate', FIRST_BLOCKS);
   } catch (error) {
@@ -63,8 +64,7 @@ async function startOn(dir: string, rpcPort: number, p2pPort: number): Promise<F
     throw error;
   }
   return {
-    name: 'btcd',
-    login,
+    endpoints: { bitcoind: login },
     logFile,
     lndFlags: [
       '--bitcoin.node=btcd',
@@ -80,7 +80,6 @@ async function startOn(dir: string, rpcPort: number, p2pPort: number): Promise<F
     },
     tipHeight,
     waiting: async () => z.array(z.string()).parse(await call('getrawmempool')).length,
-    log: () => tailOf(logFile, LOG_LINES),
     freeze: (isFrozen) => {
       child.freeze(isFrozen);
     },

@@ -2,10 +2,13 @@
 import { z } from 'zod';
 
 import { makeHttpClient, type HttpClient } from '../../../src/lnnode/chain/http.js';
-import type { ChainProgram } from '../channelPayment.js';
+import type { ChainProgram, Place } from '../programStage.js';
 import type { RpcCall } from './miner.js';
 
-export type FullNodeLogin = ChainProgram['login'];
+export type FullNodeLogin = ChainProgram['endpoints']['bitcoind'];
+
+/** Where it starts: on a stage, or, with nothing else, in the hands of a test that stops it. */
+export type FullNodePlace = Pick<Place, 'dir'> & Partial<Place>;
 
 /** A Bitcoin node as a process, with a chain on which segwit is active and coins are to be had. */
 export type FullNode = ChainProgram & {
@@ -16,6 +19,7 @@ export type FullNode = ChainProgram & {
   readonly call: RpcCall;
   /** Stops the process in its tracks, or lets it go on. */
   freeze(isFrozen: boolean): void;
+  stop(): Promise<void>;
 };
 
 const answerSchema = z.object({

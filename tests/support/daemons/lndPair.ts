@@ -1,6 +1,5 @@
 /** Two lnds with a private channel, each behind the port with the macaroon that the docs tell it to have. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { addPeer, createChainAddress, getChannels, getHeight, openChannel } from 'lightning';
@@ -18,6 +17,7 @@ import { createLogger } from '../../../src/log.js';
 import { msat, type Preimage } from '../../../src/core/units.js';
 import { eventually } from '../eventually.js';
 import { invoiceRequest, newSecret } from '../lightningWorld.js';
+import { makeTempDir } from '../tempDir.js';
 import { bakeMacaroon } from './bakedMacaroon.js';
 import { startBtcd } from './btcd.js';
 import { startFeeServer } from './feeServer.js';
@@ -51,7 +51,7 @@ export type LndPair = {
 };
 
 export async function startLndPair(): Promise<LndPair> {
-  const dir = mkdtempSync(join(tmpdir(), 'lnd-pair-'));
+  const dir = makeTempDir('lnd-pair-');
   const fees = await startFeeServer();
   const stops: (() => Promise<unknown>)[] = [() => fees.close()];
   const close = async (): Promise<void> => {
@@ -59,7 +59,7 @@ export async function startLndPair(): Promise<LndPair> {
     if (process.env['KEEP_E2E'] !== '1') rmSync(dir, { recursive: true, force: true });
   };
   try {
-    const chain = await startBtcd(join(dir, 'btcd'));
+    const chain = await startBtcd({ dir: join(dir, 'btcd') });
     stops.push(() => chain.stop());
     const start = async (name: string, file: 'swapd.macaroon' | 'swap.macaroon'): Promise<Side> => {
       const node = new LndProcess({ dir, name, chain, feeUrl: fees.url });

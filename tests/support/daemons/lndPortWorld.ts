@@ -1,7 +1,6 @@
 /** lnd as a backend of the port's contract, on btcd. */
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import {
@@ -25,6 +24,7 @@ import type { Backend, ChannelOptions, PortNode, PortWorld, Traits } from '../..
 import { unsignedInvoice } from '../../unit/core/rawInvoice.js';
 import { amountOf, takeApart } from '../bolt11Parts.js';
 import { eventually } from '../eventually.js';
+import { makeTempDir } from '../tempDir.js';
 import { bakeMacaroon, rightsOf } from './bakedMacaroon.js';
 import { startBtcd } from './btcd.js';
 import { tailOf } from './child.js';
@@ -121,7 +121,7 @@ async function startPeer(process: LndProcess): Promise<Peer> {
 
 /** Starts the named nodes; `close` must be called. */
 async function startLndWorld(names: readonly string[]): Promise<PortWorld> {
-  const dir = mkdtempSync(join(tmpdir(), 'lnd-world-'));
+  const dir = makeTempDir('lnd-world-');
   const closers: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
     for (const closer of closers.reverse()) await closer();
@@ -142,7 +142,7 @@ async function openWorld(
   closers: (() => Promise<void>)[],
   close: () => Promise<void>,
 ): Promise<PortWorld> {
-  const chain = await startBtcd(join(dir, 'btcd'));
+  const chain = await startBtcd({ dir: join(dir, 'btcd') });
   closers.push(() => chain.stop());
   const fees = await startFeeServer();
   closers.push(() => fees.close());

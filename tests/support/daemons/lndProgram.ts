@@ -3,7 +3,7 @@ import { addPeer, closeChannel, createChainAddress, getChainBalance, getChannels
 
 import { connectLnd } from '../../../src/lightning/lnd.js';
 import { createLogger } from '../../../src/log.js';
-import type { NodeProgram } from '../channelPayment.js';
+import type { NodeProgram, Place } from '../programStage.js';
 import { tailOf } from './child.js';
 import { startFeeServer } from './feeServer.js';
 import type { FullNode } from './fullNode.js';
@@ -13,23 +13,30 @@ const LOG_LINES = 200;
 /** What the port needs for selling and buying. */
 const PERMISSIONS = ['info:read', 'invoices:read', 'invoices:write', 'offchain:read', 'offchain:write'];
 
-/** Starts lnd in a folder of its own under `dir`, with a fee server. */
-export async function startLnd(dir: string, name: string, chain: FullNode): Promise<NodeProgram> {
+/** Starts lnd with a fee server. */
+export async function startLnd({ name, dir, started }: Place, chain: FullNode): Promise<NodeProgram> {
   const fees = await startFeeServer();
   const program = new LndProcess({ dir, name, chain, feeUrl: fees.url });
-  try {
-    await program.start();
-  } catch (error) {
-    await fees.close();
-    throw error;
-  }
+  let hangUp = (): void => undefined;
+  started({
+    log: () => tailOf(program.logFile, LOG_LINES),
+    stop: async () => {
+      hangUp();
+      await program.stop('SIGKILL');
+      await fees.close();
+    },
+  });
+  await program.start();
   const { lnd, rpcAddress: address, tlsCertFile } = program;
   const macaroonFile = await program.bakeMacaroon(PERMISSIONS);
   const port = connectLnd({ address, tlsCertFile, macaroonFile, log: createLogger('test', 'silent') });
+  hangUp = () => {
+    port.close();
+  };
   const channelsWith = async (peer: NodeProgram) =>
     (await getChannels({ lnd })).channels.filter(({ partner_public_key: id }) => id === peer.nodeId);
   return {
-    name: `lnd ${name}`,
+    name,
     nodeId: program.nodeId,
     port,
     peerAddress: program.peerAddress,
@@ -49,11 +56,5 @@ export async function startLnd(dir: string, name: string, chain: FullNode): Prom
       }
     },
     restart: (signal) => program.restart(signal),
-    log: () => tailOf(program.logFile, LOG_LINES),
-    stop: async () => {
-      port.close();
-      await program.stop('SIGKILL');
-      await fees.close();
-    },
   };
 }

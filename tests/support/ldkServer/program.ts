@@ -2,13 +2,13 @@
  * ldk-server as a program of a stage, for whoever brings it (`LDK_SERVER_EXE`, on Bitcoin Core of `BITCOIND_EXE`). Written
  * from its sources: where this was developed there was none to run it with.
  */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import type { NodeProgram } from '../channelPayment.js';
 import { isPortTaken, startChild, tailOf, type DaemonChild } from '../daemons/child.js';
 import type { FullNode } from '../daemons/fullNode.js';
 import { onFreePorts } from '../freePort.js';
+import type { NodeProgram, Place } from '../programStage.js';
 import { connectLdkServer, messagesOf, numberOf, textOf, type LdkServerClient, type Message } from './client.js';
 import { ldkServerPort, type LdkServerMemory } from './port.js';
 
@@ -18,7 +18,7 @@ export const ldkServerExe = process.env['LDK_SERVER_EXE'];
 
 type Life = { readonly child: DaemonChild; readonly client: LdkServerClient };
 
-const configOf = (dir: string, grpc: string, peers: string, { login }: FullNode): string => `[node]
+const configOf = (dir: string, grpc: string, peers: string, { endpoints: { bitcoind } }: FullNode): string => `[node]
 network = "regtest"
 listening_addresses = ["${peers}"]
 grpc_service_address = "${grpc}"
@@ -29,27 +29,26 @@ dir_path = ${JSON.stringify(dir)}
 level = "Debug"
 log_to_file = false
 [bitcoind]
-rpc_address = "${login.url.replace('http://', '')}"
-rpc_user = "${login.user}"
-rpc_password = "${login.password}"
+rpc_address = "${bitcoind.url.replace('http://', '')}"
+rpc_user = "${bitcoind.user}"
+rpc_password = "${bitcoind.password}"
 `;
 
-/** Starts ldk-server in a folder of its own under `dir`. */
-export const startLdkServer = (base: string, name: string, chain: FullNode): Promise<NodeProgram> =>
-  onFreePorts((grpcPort, peerPort) => startOn(join(base, name), name, chain, [grpcPort, peerPort]), isPortTaken);
+/** Starts ldk-server. */
+export const startLdkServer = (place: Place, chain: FullNode): Promise<NodeProgram> =>
+  onFreePorts((grpcPort, peerPort) => startOn(place, chain, [grpcPort, peerPort]), isPortTaken);
 
 async function startOn(
-  dir: string,
-  name: string,
+  place: Place,
   chain: FullNode,
   [grpcPort, peerPort]: readonly [number, number],
 ): Promise<NodeProgram> {
+  const { name, dir } = place;
   const grpc = `localhost:${grpcPort}`;
   const peerAddress = `127.0.0.1:${peerPort}`;
   const logFile = join(dir, 'ldk-server.log');
-  mkdirSync(dir, { recursive: true });
   writeFileSync(join(dir, 'config.toml'), configOf(dir, `127.0.0.1:${grpcPort}`, peerAddress, chain));
-  const start = () => startLife(dir, name, grpc, logFile);
+  const start = () => startLife(place, grpc, logFile);
   const memory: LdkServerMemory = { invoices: new Map(), held: new Set(), canceled: new Set() };
   let life = await start();
   let port = ldkServerPort(life.client, memory);
@@ -59,7 +58,7 @@ async function startOn(
     return channels.filter((channel) => textOf(channel, 2) === peer.nodeId);
   };
   return {
-    name: `ldk-server ${name}`,
+    name,
     nodeId,
     get port() {
       return port;
@@ -96,21 +95,23 @@ async function startOn(
       life = await start();
       port = ldkServerPort(life.client, memory);
     },
-    log: () => tailOf(logFile, LOG_LINES),
-    stop: async () => {
-      port.close();
-      await life.child.stop('SIGKILL');
-    },
   };
 }
 
-async function startLife(dir: string, name: string, grpc: string, logFile: string): Promise<Life> {
+async function startLife({ name, dir, started }: Place, grpc: string, logFile: string): Promise<Life> {
   if (ldkServerExe === undefined) throw new Error('LDK_SERVER_EXE names no program');
   const [certFile, keyFile] = [join(dir, 'tls.crt'), join(dir, 'regtest', 'api_key')];
   const args = [join(dir, 'config.toml')];
   const child = await startChild({ name: `ldk-server ${name}`, program: ldkServerExe, args, dir, logFile });
   let client: LdkServerClient | undefined;
   try {
+    started({
+      log: () => tailOf(logFile, LOG_LINES),
+      stop: async () => {
+        client?.close();
+        await child.stop('SIGKILL');
+      },
+    });
     await child.until('its certificate and key', () => Promise.resolve(existsSync(certFile) && existsSync(keyFile)));
     const connected = connectLdkServer(grpc, readFileSync(certFile), readFileSync(keyFile).toString('hex'));
     client = connected;

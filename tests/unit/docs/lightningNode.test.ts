@@ -57,6 +57,16 @@ describe('docs/lightning-node.md', () => {
     expect(UNIT).toContain(`RestartPreventExitStatus=${never.join(' ')}\n`);
     expect(UNIT).toContain('Restart=always\n');
   });
+  it('has a unit that may write where the guide for operators has its files', () => {
+    const [, folder = ''] = /^StateDirectory=(.+)$/m.exec(UNIT) ?? [];
+    const guide =
+      read('docs/operations.md')
+        .split(/^## /m)
+        .find((part) => part.startsWith('lnnoded\n')) ?? '';
+    const written = [...guide.matchAll(/^(?:data_dir|token_file|generation_file) = "(.+)"$/gm)].map(([, path]) => path);
+    expect(written.length).toBeGreaterThan(1);
+    for (const path of written) expect(path).toMatch(new RegExp(`^/var/lib/${folder}/`));
+  });
   it('has a unit that starts what the build makes', () => {
     expect(UNIT).toContain('ExecStart=/usr/bin/node dist/lnnode/main.js ');
     expect(existsSync(`${ROOT}/src/lnnode/main.ts`)).toBe(true);

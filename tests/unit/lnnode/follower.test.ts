@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BlockHash } from '../../../src/core/units.js';
 import { connectBitcoind, type ChainSource } from '../../../src/lnnode/chain/bitcoind.js';
 import { makeFollower, type ChainListener } from '../../../src/lnnode/chain/follower.js';
+import { freshnessProblem } from '../../../src/lnnode/chain/freshness.js';
 import { openDatabase } from '../../../src/lnnode/store/db.js';
 import { headerRows } from '../../../src/lnnode/store/headers.js';
 import { startRegtestServer, type RegtestServer } from '../../support/regtestServer.js';
@@ -63,6 +64,24 @@ describe('a follower', () => {
     expect(seen).toEqual(['-125', '-124', '+124', '+125', '+126']);
     expect(follower.tip().hash).toBe(tipHash());
   });
+  it('holds few blocks at a time, also when a reorg and many blocks came while it was away', async () => {
+    let [now, most] = [0, 0];
+    const { follower, seen, round } = await follow({
+      block: async (hash) => {
+        most = Math.max(most, ++now);
+        return server.source.block(hash).finally(() => (now -= 1));
+      },
+    });
+    server.chain.mine(5);
+    await round();
+    seen.length = 0;
+    server.chain.reorg(2);
+    server.chain.mine(60);
+    await round();
+    expect(seen).toEqual(['-125', '-124', ...Array.from({ length: 63 }, (_, index) => `+${124 + index}`)]);
+    expect(follower.tip().hash).toBe(tipHash());
+    expect(most).toBeLessThanOrEqual(8);
+  });
   it('keeps its own chain when the server falls behind', async () => {
     const lie: { best?: { hash: BlockHash; chain: string; height: number } } = {};
     const { follower, seen, round } = await follow({
@@ -85,8 +104,21 @@ describe('a follower', () => {
 describe('a lying server', () => {
   it('with another chain is refused', async () => {
     const best = async () => ({ ...(await server.source.best()), chain: 'main' });
-    await expect((await follow({ best })).round()).rejects.toThrow('expected a chain of regtest, found main');
+    await expect((await follow({ best })).round()).rejects.toThrow(
+      'node.network: expected a chain of regtest, found one of main',
+    );
   });
+  it.each([-500, -120, 0, 1, 500])(
+    'with a height that is wrong by %i begins no chain unless that is nothing',
+    async (by) => {
+      const headers = headerRows(openDatabase(':memory:'));
+      const honest = await server.source.best();
+      const best = () => Promise.resolve({ ...honest, height: Math.max(0, honest.height + by) });
+      const start = makeFollower({ source: { ...server.source, best }, headers, network: 'regtest' }).start();
+      if (by === 0) expect(await start).toMatchObject({ hash: honest.hash, height: honest.height });
+      else await expect(start).rejects.toThrow('found another in its coinbase');
+    },
+  );
   it('with a header that has another hash is refused', async () => {
     const { round, seen } = await follow({
       header: () => server.source.header(blockAt(1)),
@@ -113,6 +145,33 @@ describe('a lying server', () => {
     server.chain.mine(1);
     await expect(round()).rejects.toThrow();
     expect(seen).toEqual([]);
+  });
+});
+
+describe('a server of mainnet that stands still', () => {
+  const GENESIS = Buffer.from(
+    '0100000000000000000000000000000000000000000000000000000000000000000000003ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a29ab5f49ffff001d1dac2b7c',
+    'hex',
+  );
+  const hash = '000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f' as BlockHash;
+  it('is answered all the same, but no money moves on its heights', async () => {
+    const headers = headerRows(openDatabase(':memory:'));
+    headers.connect({ hash, height: 0, header: GENESIS });
+    const best = () => Promise.resolve({ hash, chain: 'main', height: 0 });
+    const follower = makeFollower({ source: { ...server.source, best }, headers, network: 'bitcoin' });
+    const listener = { connect: () => undefined, reorganize: () => undefined };
+    expect(follower.hasSynced()).toBe(false);
+    await follower.round(listener);
+    expect(follower.hasSynced()).toBe(true);
+    expect(follower.isSynced()).toBe(false);
+    expect(follower.problem()).toBe('the chain source has no block since 2009-01-03T18:15:05.000Z');
+  });
+  it('is no problem while a block is young', () => {
+    const young = Buffer.from(GENESIS);
+    young.writeUInt32LE(Math.floor(Date.now() / 1000) - 10_000, 68);
+    expect(freshnessProblem({ header: young }, 'bitcoin', 0)).toBe('');
+    expect(freshnessProblem({ header: young }, 'bitcoin', 60_000)).toContain('not reached for a minute');
+    expect(freshnessProblem({ header: GENESIS }, 'regtest', 0)).toBe('');
   });
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { assertFollows, parseHeader, workOf } from '../../../src/lnnode/chain/headers.js';
+import { assertFollows, assertMayStart, parseHeader, workOf } from '../../../src/lnnode/chain/headers.js';
 
 // Bitcoin mainnet, blocks 0 and 1.
 const GENESIS = Buffer.from(
@@ -32,6 +32,14 @@ describe('a block header', () => {
   });
   it('with a target easier than the network allows is refused', () => {
     expect(() => parseHeader(changed(BLOCK_1, 75, 0x1e), 'bitcoin')).toThrow('out of range');
+  });
+  it('as easy as in 2009 is no beginning for a new node of mainnet', () => {
+    const old = parseHeader(BLOCK_1, 'bitcoin');
+    expect(() => {
+      assertMayStart(old, 'bitcoin');
+    }).toThrow('too little work');
+    assertMayStart(old, 'testnet');
+    assertMayStart({ ...old, bits: 0x17034219 }, 'bitcoin'); // of block 840,000
   });
   it.each([79, 81])('of %i bytes is refused', (length) => {
     expect(() => parseHeader(Buffer.alloc(length), 'bitcoin')).toThrow('expected 80 bytes');

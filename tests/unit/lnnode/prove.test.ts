@@ -86,6 +86,16 @@ describe('a transaction', () => {
   });
 });
 
+it('a transaction with a witness that no block has room for is refused', async () => {
+  const [id] = pay(1);
+  if (id === undefined) throw new Error('one payment');
+  const tx = Transaction.fromBuffer(await source.rawTx(id));
+  tx.setWitness(0, [Buffer.alloc(4_000_000)]);
+  const rawTx = () => Promise.resolve(Buffer.from(tx.toBuffer()));
+  const prover = makeProver({ ...source, rawTx }, 'regtest');
+  await expect(prover.transaction(id, ownChain())).rejects.toThrow('more than a block');
+});
+
 describe('the witness of a spend', () => {
   /** The same transaction with another witness: its txid does not change. */
   const changed = async (id: Txid): Promise<Buffer> => {

@@ -2,6 +2,7 @@ import { Transaction } from 'bitcoinjs-lib';
 import { beforeEach, describe, expect, it } from 'vitest';
 
 import { satPerKvb, txid } from '../../../src/core/units.js';
+import { planSpend } from '../../../src/lnnode/coinPlan.js';
 import { openDatabase } from '../../../src/lnnode/store/db.js';
 import { walletRows } from '../../../src/lnnode/store/wallet.js';
 import { makeWallet, type Wallet } from '../../../src/lnnode/wallet.js';
@@ -167,6 +168,15 @@ describe('the wallet', () => {
     const second = wallet.replace(first.raw, satPerKvb(4000n), true, chain.tip.height);
     expect(chain.submit(second.raw)).toBe(second.txid);
     expect(Transaction.fromBuffer(second.raw).outs.map(({ value }) => value)).toEqual([190_000n - second.feeSat]);
+  });
+  it('pays out everything without coins that cost more than they bring, and no more than a relayed transaction holds', () => {
+    for (const amount of [100_000n, 600n, 700n]) receive(amount);
+    const many = wallet.spend({ script: TARGET, valueSat: undefined, feeRate: satPerKvb(20_000n) }, chain.tip.height);
+    expect(Transaction.fromBuffer(many.raw).ins).toHaveLength(1);
+    const coins = Array.from({ length: 3000 }, () => ({ valueSat: 10_000n }));
+    const plan = { coins, scriptLength: 34, feeRate: RATE, keptSat: 0n };
+    expect(planSpend({ ...plan, valueSat: undefined }).coins).toHaveLength(1000);
+    expect(() => planSpend({ ...plan, valueSat: 10_000_000n })).toThrow('wallet: expected');
   });
   it('keeps the reserve back, to the satoshi, and also when everything is paid out', () => {
     receive(100_000n);

@@ -7,13 +7,14 @@ import { z } from 'zod';
 
 import { reversedBytes } from '../../../src/core/units.js';
 import { openBitcoinChain, type BitcoinChain } from '../../../src/sandbox/bitcoin/chain.js';
-import { listenEsplora, type EsploraServer } from '../../../src/sandbox/bitcoin/esploraServer.js';
+import { listenEsplora } from '../../../src/sandbox/bitcoin/esploraServer.js';
+import type { HttpServer } from '../../../src/sandbox/bitcoin/httpServer.js';
 
 const ADDRESS = 'bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080';
 const UNKNOWN = '00'.repeat(32);
 
 let chain: BitcoinChain;
-let server: EsploraServer;
+let server: HttpServer;
 
 beforeEach(async () => {
   chain = openBitcoinChain();

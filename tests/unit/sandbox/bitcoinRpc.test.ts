@@ -4,14 +4,15 @@ import { Block } from 'bitcoinjs-lib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { type BitcoinChain, openBitcoinChain } from '../../../src/sandbox/bitcoin/chain.js';
-import { type BitcoinRpcServer, listenBitcoinRpc } from '../../../src/sandbox/bitcoin/rpcServer.js';
+import type { HttpServer } from '../../../src/sandbox/bitcoin/httpServer.js';
+import { listenBitcoinRpc } from '../../../src/sandbox/bitcoin/rpcServer.js';
 
 const ADDRESS = 'bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080';
 const USER = 'sandbox';
 const PASSWORD = 'secret';
 
 let chain: BitcoinChain;
-let server: BitcoinRpcServer;
+let server: HttpServer;
 beforeAll(async () => {
   chain = openBitcoinChain();
   server = await listenBitcoinRpc(chain, { host: '127.0.0.1', port: 0, user: USER, password: PASSWORD });

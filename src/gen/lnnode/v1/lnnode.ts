@@ -112,7 +112,7 @@ export interface GetNodeInfoRequest {
 export interface GetNodeInfoResponse {
   /** 33 bytes, compressed. */
   nodeId: Buffer;
-  /** "bitcoin", "testnet", "signet" or "regtest". */
+  /** "bitcoin", "testnet" or "regtest". */
   network: string;
   /** host:port on which peers are accepted. */
   listenAddresses: string[];
@@ -120,7 +120,10 @@ export interface GetNodeInfoResponse {
   blockHeight: number;
   /** Hash of that block, 32 bytes, internal byte order. */
   blockHash: Buffer;
-  /** True when the last round with the chain source succeeded less than a minute ago. */
+  /**
+   * True when the last round with the chain source succeeded less than a minute ago and, on mainnet, its last block is no
+   * older than three hours.
+   */
   isSynced: boolean;
   /** Version of the program. */
   version: string;
@@ -343,7 +346,7 @@ export interface SendToAddressRequest {
   address: string;
   /** Satoshi, at least 546; 0 with is_all. */
   amountSats: bigint;
-  /** Everything but the anchor reserve, less the fee. */
+  /** Everything but the anchor reserve, less the fee: of the coins that bring more than they cost, at most the 1000 largest. */
   isAll: boolean;
   /** Satoshi per 1000 virtual bytes; 0 means the estimate for 6 blocks. */
   feeRateSatPerKvb: bigint;
@@ -542,7 +545,7 @@ export interface DecodeInvoiceResponse {
   paymentHash: Buffer;
   /** Amount, msat; 0 when the invoice names none. */
   amountMsat: bigint;
-  /** "bitcoin", "testnet", "signet" or "regtest". */
+  /** "bitcoin", "testnet" or "regtest". */
   network: string;
   /** Unix seconds. */
   createdAtUnixSecs: bigint;
