@@ -1,6 +1,10 @@
 import { defineConfig } from 'vitest/config';
 
+import { daemonBinary } from './support/daemons/binaries.js';
+
 const floor = { lines: 80 };
+/** Run on real lnd only. */
+const lndAdapter = daemonBinary('lnd') === undefined ? ['src/lightning/lnd.ts', 'src/lightning/lnd/**'] : [];
 
 export default defineConfig({
   root: new URL('..', import.meta.url).pathname,
@@ -16,7 +20,7 @@ export default defineConfig({
       provider: 'v8',
       reporter: ['text-summary', 'json-summary', 'text'],
       include: ['src/**'],
-      exclude: ['src/gen/**'],
+      exclude: ['src/gen/**', ...lndAdapter],
       thresholds: {
         'src/core/**': { lines: 90 },
         'src/{store,engine,rpc,liquid,lightning,buyer}/**': floor,

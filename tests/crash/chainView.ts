@@ -24,7 +24,6 @@ export type ChainView = {
   readonly spender: (txid: string, vout: number) => MinedTx | undefined;
   /** Mined transactions above a height, coinbases left out. */
   readonly minedSince: (height: number) => readonly MinedTx[];
-  readonly close: () => void;
 };
 
 const answerSchema = z.object({ id: z.number(), result: z.unknown().optional(), error: z.unknown().optional() });
@@ -34,13 +33,22 @@ const tipSchema = z.object({ height: z.int() });
 const spentKey = (input: { readonly hash: Uint8Array; readonly index: number }): string =>
   `${displayHex(input.hash)}:${input.index}`;
 
-/** One request after the other over a connection of its own. @returns undefined where the server answers with an error. */
-function openServer(
-  host: string,
-  port: number,
-): { ask: (method: string, params: unknown[]) => Promise<unknown>; close: () => void } {
+type Server = {
+  /** @returns undefined where the server answers with an error. @throws Error when the connection is lost. */
+  readonly ask: (method: string, params: unknown[]) => Promise<unknown>;
+  readonly close: () => void;
+};
+
+/** One request after the other over a connection of its own. */
+function openServer(host: string, port: number): Server {
   const socket = connect(port, host);
   const waiting = new Map<number, (result: unknown) => void>();
+  const lost = new Promise<never>((_, reject) => {
+    socket.once('close', () => {
+      reject(new Error('the chain view lost its server'));
+    });
+  });
+  lost.catch(() => undefined); // awaited with each request
   socket.on('error', () => socket.destroy());
   createInterface({ input: socket }).on('line', (line) => {
     const answer = answerSchema.safeParse(JSON.parse(line));
@@ -52,40 +60,45 @@ function openServer(
   return {
     ask: (method, params) => {
       const id = next++;
-      return new Promise((resolve) => {
+      const answer = new Promise((resolve) => {
         waiting.set(id, resolve);
         socket.write(`${JSON.stringify({ jsonrpc: '2.0', id, method, params })}\n`);
       });
+      return Promise.race([answer, lost]);
     },
     close: () => socket.destroy(),
   };
 }
 
 export function openChainView({ host, port }: { readonly host: string; readonly port: number }): ChainView {
-  const server = openServer(host, port);
   const byTxid = new Map<string, MinedTx>();
   const spenders = new Map<string, MinedTx>();
   let tip = 0;
 
-  const add = async (txid: string, height: number): Promise<void> => {
+  const add = async (server: Server, txid: string, height: number): Promise<void> => {
     const raw = z.string().parse(await server.ask('blockchain.transaction.get', [txid, false]));
     const mined: MinedTx = { txid, height, tx: parseTransaction(Buffer.from(raw, 'hex')) };
     byTxid.set(txid, mined);
     for (const input of mined.tx.ins) spenders.set(spentKey(input), mined);
   };
-  const readBlock = async (height: number): Promise<void> => {
+  const readBlock = async (server: Server, height: number): Promise<void> => {
     for (let position = 1; ; position += 1) {
       const txid = await server.ask('blockchain.transaction.id_from_pos', [height, position, false]);
       if (typeof txid !== 'string') return;
-      await add(txid, height);
+      await add(server, txid, height);
     }
   };
   return {
     refresh: async () => {
-      const { height } = tipSchema.parse(await server.ask('blockchain.headers.subscribe', []));
-      while (tip < height) {
-        await readBlock(tip + 1);
-        tip += 1;
+      const server = openServer(host, port);
+      try {
+        const { height } = tipSchema.parse(await server.ask('blockchain.headers.subscribe', []));
+        while (tip < height) {
+          await readBlock(server, tip + 1);
+          tip += 1;
+        }
+      } finally {
+        server.close();
       }
     },
     height: () => tip,
@@ -96,6 +109,5 @@ export function openChainView({ host, port }: { readonly host: string; readonly 
     mined: (txid) => byTxid.get(txid),
     spender: (txid, vout) => spenders.get(`${txid}:${vout}`),
     minedSince: (height) => [...byTxid.values()].filter((each) => each.height > height),
-    close: server.close,
   };
 }

@@ -79,7 +79,7 @@ export async function openStage(
     bundleDir: join(swapd.database, '..', 'bundles'),
     close: async () => {
       await seller.down();
-      for (const each of [buyer, admin, node, chain, proxy]) each.close();
+      for (const each of [buyer, admin, node, proxy]) each.close();
       await world.close();
     },
   };

@@ -25,15 +25,14 @@ regtestSuite('the least relay fee of a real node', (stage) => {
   const setFloor = (rate: number): Promise<unknown> => stage().world.ask({ command: 'floor', sat_per_kvb: rate });
 
   it('that rises between signing and broadcast refuses the funding, which goes out when it falls', async () => {
-    let broadcasts = 0;
+    let isRaised: Promise<unknown> | undefined;
     stage().proxy.onBroadcast = async (): Promise<BroadcastFate> => {
-      broadcasts += 1;
-      if (broadcasts === 1) await setFloor(RAISED);
+      await (isRaised ??= setFloor(RAISED));
       return 'forward';
     };
     const created = await buy(stage());
     const id = swapOf(created);
-    await eventually('a funding that was sent', () => Promise.resolve(broadcasts > 0 || undefined));
+    await eventually('a funding that was sent', () => Promise.resolve(isRaised));
     const row = await swapWhen(stage(), id, 'signed', ({ funding_txid: txid }) => txid !== null);
     const { raw } = readRows(stage().database).txs.find(({ txid }) => txid === row.funding_txid) ?? {};
     const { node } = stage().regtest;

@@ -1,7 +1,7 @@
 /** Two real electrs on two real nodes that part ways: the seller does no business while they disagree. */
 import { expect, it } from 'vitest';
 
-import { bought, calledAgain, endClaimed, money, payHeld, paymentIs, TAKEN } from '../support/lightningStage.js';
+import { bought, calledAgain, endClaimed, money, pay, payHeld, paymentIs, TAKEN } from '../support/lightningStage.js';
 import { regtestSuite } from '../support/regtest/suite.js';
 import { eventually, startTestPurchase } from '../support/testWorld.js';
 
@@ -17,7 +17,7 @@ regtestSuite(
 
     it('of one chain let a swap end', async () => {
       const swap = await bought(stage());
-      await payHeld(stage(), swap);
+      await pay(stage(), swap);
       expect(await endClaimed(stage(), [swap])).toEqual([TAKEN]);
     });
 

@@ -3,7 +3,7 @@
  * the outcome is unknown, never "failed".
  *
  * lnd gives most errors the code UNKNOWN and tells them apart by their text, so the text has to be matched. Seen on lnd
- * 0.20.1 (tests/daemons/lndErrors.test.ts).
+ * 0.20.1 (tests/daemons/lndTraps.test.ts, lndConnection.test.ts).
  */
 import { status } from '@grpc/grpc-js';
 import { z } from 'zod';

@@ -37,9 +37,7 @@ export function limitSuite(scene: Scene, { payer, payee }: Backend): void {
       const payment = pay(least);
       await scene.heldBy(payment, paymentHash, scene.world.node('payer'));
       await scene.payer.settleInvoice(preimage);
-      const r = await payment;
-      console.log('FEE', r);
-      expect(r).toMatchObject({ state: 'SUCCEEDED' });
+      expect(await payment).toMatchObject({ state: 'SUCCEEDED' });
     });
   });
 

@@ -32,6 +32,8 @@ import { startFeeServer } from './feeServer.js';
 import { LndProcess } from './lnd.js';
 
 const WAIT_MS = 60_000;
+/** What the other side waits for before it has its coins of a closed channel; lnd's own default grows with the capacity. */
+const CSV_BLOCKS = 144;
 const BASE_FEE_MSAT = 1000n;
 const FEE_PPM = 1n;
 /** lnd's key of the node itself. */
@@ -60,7 +62,7 @@ const LND: Traits = {
   },
   cancelReasons: { byUser: 'CANCELED_BY_USER', whileHeld: HELD_REASON, expired: 'EXPIRED', deadline: HELD_REASON },
   lateArrivals: ['CANCELED', 'HELD'],
-  resolvedWithinBlocks: 320,
+  resolvedWithinBlocks: CSV_BLOCKS + 48,
   callMs: 10_000,
 };
 
@@ -154,7 +156,13 @@ async function openWorld(
 
   await Promise.all(
     names.map(async (name) => {
-      const process = new LndProcess({ dir, name, chain, feeUrl: fees.url });
+      const process = new LndProcess({
+        dir,
+        name,
+        chain,
+        feeUrl: fees.url,
+        more: [`--bitcoin.defaultremotedelay=${CSV_BLOCKS}`],
+      });
       closers.push(async () => {
         peers.get(name)?.port.close();
         await process.stop('SIGKILL');

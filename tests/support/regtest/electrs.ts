@@ -24,6 +24,8 @@ export type Electrs = {
   readonly url: string;
   /** The result, as the server wrote it. @throws Error with the server's own. */
   ask(method: string, ...params: readonly unknown[]): Promise<unknown>;
+  /** Does something to its node while it does not look. */
+  unseen<T>(change: () => Promise<T>): Promise<T>;
   /** Waits until it serves the best block of its node. */
   caughtUp(): Promise<void>;
   restart(signal?: 'SIGTERM' | 'SIGKILL'): Promise<void>;
@@ -97,6 +99,14 @@ export async function startElectrs(options: {
     port,
     url: `tcp://${HOST}:${port}`,
     ask: (method, ...params) => ask(port, method, params),
+    unseen: async (change) => {
+      program.signal('SIGSTOP');
+      try {
+        return await change();
+      } finally {
+        program.signal('SIGCONT');
+      }
+    },
     caughtUp: async () => {
       const { height, hash } = await node.tip();
       const header = z.string().parse(await node.rpc('getblockheader', hash, false));

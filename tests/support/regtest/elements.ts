@@ -1,5 +1,4 @@
 /** An Elements node of its own regtest chain, without a wallet and without peers. */
-import { randomBytes } from 'node:crypto';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -16,6 +15,7 @@ const ANYONE = 'raw(51)';
 const FIRST_BLOCKS = 450;
 /** The first blocks are dated so long ago, for each is dated later than the median before it. */
 const FIRST_BLOCKS_AGE_SECS = 3_600;
+const MAX_AHEAD_SECS = 60;
 const SAT_PER_LBTC = 100_000_000;
 
 /** An answer of the node that is an error. */
@@ -65,6 +65,8 @@ export type ElementsNode = {
   stop(): Promise<void>;
   tail(): string;
 };
+
+let emptyBlocks = 0;
 
 const configText = (rpcPort: number, relayFloor: number): string => {
   const rate = (relayFloor / SAT_PER_LBTC).toFixed(8);
@@ -137,7 +139,6 @@ export async function startElements(options: {
   const rpcAddress = `127.0.0.1:${port}`;
   const rpc = (method: string, ...params: readonly unknown[]): Promise<unknown> => call(rpcAddress, method, params);
   const hashAt = async (height: number): Promise<string> => z.string().parse(await rpc('getblockhash', height));
-  const own = `raw(6a04${randomBytes(4).toString('hex')})`;
   const node: ElementsNode = {
     rpcAddress,
     cookie: `${LOGIN.user}:${LOGIN.password}`,
@@ -148,7 +149,13 @@ export async function startElements(options: {
       return { height: blocks, hash: bestblockhash };
     },
     mine: async (blocks) => z.array(z.string()).parse(await rpc('generatetodescriptor', blocks, ANYONE)),
-    mineEmpty: async () => z.object({ hash: z.string() }).parse(await rpc('generateblock', own, [])).hash,
+    mineEmpty: async () => {
+      emptyBlocks += 1; // without a fee in it a block differs from others by its time only
+      await rpc('setmocktime', Math.floor(Date.now() / 1000) + (emptyBlocks % MAX_AHEAD_SECS) + 1);
+      const { hash } = z.object({ hash: z.string() }).parse(await rpc('generateblock', ANYONE, []));
+      await rpc('setmocktime', 0);
+      return hash;
+    },
     mempool: async () => z.array(z.string()).parse(await rpc('getrawmempool')),
     blockTxids: async (height) => {
       const { tx } = z.object({ tx: z.array(z.string()) }).parse(await rpc('getblock', await hashAt(height), 1));

@@ -165,7 +165,7 @@ async function perform(sandbox: TestWorld, sides: Sides, request: ControlRequest
   if ('chain' in request && request.chain === 'liquid') {
     if (request.command === 'auto') throw new Error('blocks come on command only');
     if (request.command === 'mine') await node.mine(request.blocks);
-    else await reorg(node, request);
+    else await sides.electrs.unseen(() => reorg(node, request)); // of a chain that gets shorter it dies
     await caughtUp(sides);
     return { chain: 'liquid', ...(await node.tip()) };
   }
