@@ -16,6 +16,9 @@ const ANSWER_MS = 10_000;
 /** It looks for blocks by itself every few seconds. */
 const CAUGHT_UP_MS = 60_000;
 
+/** And it is told to look this often, not at each question: it answers nobody while it looks. */
+const LOOK_MS = 500;
+
 const tipSchema = z.object({ height: z.int(), hex: z.string() });
 
 export type Electrs = {
@@ -110,10 +113,14 @@ export async function startElectrs(options: {
     caughtUp: async () => {
       const { height, hash } = await node.tip();
       const header = z.string().parse(await node.rpc('getblockheader', hash, false));
+      let asked = -Infinity;
       await eventually(
         `${name} at block ${height}`,
         async () => {
-          program.signal('SIGUSR1'); // look now
+          if (performance.now() - asked >= LOOK_MS) {
+            asked = performance.now();
+            program.signal('SIGUSR1'); // look now
+          }
           const served = tipSchema.parse(await ask(port, 'blockchain.headers.subscribe', []));
           return served.height === height && served.hex === header;
         },
