@@ -74,7 +74,7 @@ regtestSuite('a swap on a real Liquid node', (stage) => {
     expect(await depthAtNode(stage(), row.claim_txid)).toBeGreaterThan(1);
   });
 
-  it('that nobody pays is refunded by a transaction that the node takes at the refund height and not before', async () => {
+  it('that nobody pays is refunded by a transaction that the node takes at the refund height', async () => {
     const swap = await bought(stage());
     await mineToUnpayable(stage());
     expect(await endRefunded(stage(), swap)).toEqual(NEVER_PAID);

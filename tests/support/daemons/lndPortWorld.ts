@@ -34,6 +34,7 @@ import { LndProcess } from './lnd.js';
 const WAIT_MS = 60_000;
 /** What the other side waits for before it has its coins of a closed channel; lnd's own default grows with the capacity. */
 const CSV_BLOCKS = 144;
+const FEE_COINS_SATS = 100_000n;
 const BASE_FEE_MSAT = 1000n;
 const FEE_PPM = 1n;
 /** lnd's key of the node itself. */
@@ -218,6 +219,14 @@ async function openWorld(
     until(`the channel from ${from} to ${to} in the graph of ${name}`, async () =>
       (await getChannel({ lnd: lndOf(name), id })).policies.every(({ cltv_delta: delta }) => delta !== undefined),
     );
+  /** Without a coin of its own lnd cannot pay the fee with which it would take an HTLC on the chain. */
+  const giveCoins = async (): Promise<void> => {
+    for (const name of names) {
+      const { address } = await createChainAddress({ lnd: lndOf(name), format: 'p2wpkh' });
+      await chain.fund(address, FEE_COINS_SATS);
+    }
+    await mine(1);
+  };
   const open = async ({ from, to, capacitySats, pushMsat = 0n }: ChannelOptions): Promise<void> => {
     const lnd = lndOf(from);
     const { address } = await createChainAddress({ lnd, format: 'p2wpkh' });
@@ -257,6 +266,7 @@ async function openWorld(
     halted.delete(name);
     for (const channel of channels.filter(isUp)) await connect(channel).catch(() => undefined); // maybe they were quicker
   };
+  await giveCoins();
   return {
     node: (name) => portNode(peer(name)),
     tipHeight: () => chain.tipHeight(),
