@@ -50,7 +50,9 @@ function openServer(host: string, port: number): Server {
   });
   lost.catch(() => undefined); // awaited with each request
   socket.on('error', () => socket.destroy());
-  createInterface({ input: socket }).on('line', (line) => {
+  const lines = createInterface({ input: socket });
+  lines.on('error', () => socket.destroy()); // it repeats the socket's
+  lines.on('line', (line) => {
     const answer = answerSchema.safeParse(JSON.parse(line));
     if (!answer.success) return; // a notification
     waiting.get(answer.data.id)?.(answer.data.error === undefined ? answer.data.result : undefined);

@@ -51,7 +51,9 @@ function ask(port: number, method: string, params: readonly unknown[]): Promise<
     socket.on('close', () => {
       reject(new Error(`electrs: connection closed at ${method}`));
     });
-    createInterface({ input: socket }).on('line', (line) => {
+    const lines = createInterface({ input: socket });
+    lines.on('error', fail); // it repeats the socket's
+    lines.on('line', (line) => {
       const answer = z.object({ result: z.unknown(), error: z.unknown() }).partial().parse(JSON.parse(line));
       socket.destroy();
       if (answer.error === undefined || answer.error === null) resolve(answer.result);
