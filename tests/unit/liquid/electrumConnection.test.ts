@@ -19,7 +19,7 @@ beforeEach(async () => {
   connection = new ElectrumConnection({
     server: parseElectrumServer(server.url),
     connectTimeoutMs: 2_000,
-    requestTimeoutMs: 300,
+    requestTimeoutMs: 2_000,
     maxLineBytes: 100_000,
   });
 });
@@ -130,7 +130,7 @@ describe('a request', () => {
     const other = failure(connection.request('hang', []));
     expect(await failure(connection.request('hang', []))).toEqual({
       kind: 'timeout',
-      message: 'hang: no answer within 300 ms',
+      message: 'hang: no answer within 2000 ms',
     });
     expect((await other).kind).toBe('timeout');
   });
