@@ -55,7 +55,7 @@ test-flow: (test-layer "flow")
 
 test-e2e: (test-layer "e2e")
 
-# unit, store and contract tests on Node 24 (installed into a cache folder)
+# unit, store and the main contract tests on Node 24 (installed into a cache folder)
 test-node24:
     tests/tools/test-node24.sh
 
