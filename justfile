@@ -62,7 +62,7 @@ test-daemons: (test-layer "daemons")
 daemons:
     node tests/tools/daemons.mjs
 
-# unit, store and contract tests on Node 24 (installed into a cache folder)
+# unit, store and the main contract tests on Node 24 (installed into a cache folder)
 test-node24:
     tests/tools/test-node24.sh
 

@@ -1,9 +1,9 @@
 /** A channel that has long been over is no burden any more. */
 import { join } from 'node:path';
 
-import BetterSqlite3 from 'better-sqlite3';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 
+import { openSqlite } from '../../src/sqlite.js';
 import { eventually } from '../support/eventually.js';
 import { invoiceRequest, newSecret, startLightningWorld, type LightningWorld } from '../support/lightningWorld.js';
 import { msat } from '../../src/core/units.js';
@@ -26,7 +26,7 @@ afterAll(async () => {
 
 /** Rows of a halted node by namespace. */
 function rowsOf(name: string): Record<string, number> {
-  const database = new BetterSqlite3(join(world.peer(name).process.dataDir, 'lnnoded.sqlite'), { readonly: true });
+  const database = openSqlite(join(world.peer(name).process.dataDir, 'lnnoded.sqlite'), { readonly: true });
   try {
     const rows = database
       .prepare<[], { name: string; count: number }>(

@@ -38,6 +38,14 @@ const pay = async (bolt11: string, change: object = {}) => {
 };
 const paymentOf = async (paymentHash: Uint8Array) =>
   (await payer.client.lookupPayment({ paymentHash: Buffer.from(paymentHash) })).payment;
+/** Ends the payee. A payer that has not noticed yet would still send to it. */
+async function killPayee(): Promise<void> {
+  await world.halt('payee', 'SIGKILL');
+  await eventually('the payer alone', async () => {
+    const { channels } = await payer.client.listChannels({});
+    return channels.every(({ isUsable }) => !isUsable);
+  });
+}
 const hexOf = ({ paymentHash }: { paymentHash: Buffer }): string => paymentHash.toString('hex');
 
 describe('the node', () => {
@@ -125,7 +133,7 @@ describe('waiting for an invoice', () => {
 describe('a payment without a way', () => {
   it('waits for the peer to come back, as IN_FLIGHT, and is then made', async () => {
     const { bolt11, paymentHash } = await newInvoice();
-    await world.halt('payee', 'SIGKILL');
+    await killPayee();
     const payment = pay(bolt11, { timeoutSecs: 60 });
     await eventually('IN_FLIGHT', async () => {
       return (await paymentOf(paymentHash).catch(() => undefined))?.state === PaymentState.IN_FLIGHT;
@@ -135,7 +143,7 @@ describe('a payment without a way', () => {
   });
   it('fails at the timeout, with nothing out, and can be made again', async () => {
     const { bolt11 } = await newInvoice();
-    await world.halt('payee', 'SIGKILL');
+    await killPayee();
     const failed = { state: PaymentState.FAILED, failureReason: 'ROUTE_NOT_FOUND' };
     expect(await pay(bolt11, { timeoutSecs: 1 })).toMatchObject(failed);
     const { channels } = await payer.client.listChannels({});
@@ -145,7 +153,7 @@ describe('a payment without a way', () => {
   });
   it('is given up when the payer dies meanwhile, and can be made again', async () => {
     const { bolt11, paymentHash } = await newInvoice();
-    await world.halt('payee', 'SIGKILL');
+    await killPayee();
     const lost = pay(bolt11).catch(() => undefined);
     await eventually('IN_FLIGHT', async () => {
       return (await paymentOf(paymentHash).catch(() => undefined))?.state === PaymentState.IN_FLIGHT;
@@ -175,7 +183,7 @@ describe('many payments at once', () => {
 describe('the list of payments', () => {
   it('is newest first, in pages, and keeps the place of one that is made again', async () => {
     const made = [await newInvoice(), await newInvoice(), await newInvoice()];
-    await world.halt('payee', 'SIGKILL');
+    await killPayee();
     for (const { bolt11 } of made) await pay(bolt11, { timeoutSecs: 1 });
     await world.resume('payee');
     await pay(made[0]?.bolt11 ?? '');

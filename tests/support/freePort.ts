@@ -1,20 +1,34 @@
 /** Ports for programs that must be told one. */
+import { randomInt } from 'node:crypto';
 import { createServer, type AddressInfo } from 'node:net';
 
 const ATTEMPTS = 5;
+/** Below the ports that systems give to connections. */
+const LASTING = { least: 12_000, count: 20_000 };
 
-/** A port of the loopback that was free a moment ago. */
-function freePort(): Promise<number> {
+/** A port of the loopback that was free a moment ago; 0: any. */
+function freePort(wanted = 0): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
+    server.listen(wanted, '127.0.0.1', () => {
       const { port } = server.address() as AddressInfo;
       server.close(() => {
         resolve(port);
       });
     });
   });
+}
+
+/** A port for a program that goes away and comes back to it: no connection of another one is given it meanwhile. */
+export async function lastingPort(): Promise<number> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await freePort(LASTING.least + randomInt(LASTING.count));
+    } catch (error) {
+      if (attempt === ATTEMPTS) throw error;
+    }
+  }
 }
 
 /** Starts something on a free port, and on another one if somebody else was quicker. */

@@ -10,6 +10,7 @@ import { createChannel, createClientFactory, Metadata, type Client } from 'nice-
 import { z } from 'zod';
 
 import { LightningNodeServiceDefinition } from '../../src/gen/lnnode/v1/lnnode.js';
+import { lastingPort } from './freePort.js';
 
 const PROGRAM = fileURLToPath(new URL('../../dist/lnnode/main.js', import.meta.url));
 /** Also enough for weeks of blocks. */
@@ -105,6 +106,7 @@ ${options.more ?? ''}
 
   /** Starts and waits for the ready line. The port for peers stays the same over restarts. */
   async start(): Promise<Ready> {
+    if (this.#p2pPort === 0) this.#p2pPort = await lastingPort();
     const env = { ...process.env, ...this.#env, LNNODED_NODE__P2P_LISTEN: `127.0.0.1:${this.#p2pPort}` };
     const child = spawn(process.execPath, [PROGRAM, '--config', this.#config], {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -125,7 +127,6 @@ ${options.more ?? ''}
       }, READY_MS).unref();
     });
     this.#ready = readySchema.parse(JSON.parse(await line));
-    this.#p2pPort = Number(this.#ready.p2p.split(':')[1]);
     return this.#ready;
   }
 

