@@ -15,8 +15,13 @@ export async function whyUnfit(node: LightningNode, info: NodeInfo, wanted: Want
   }
   if (!info.isSynced) return `the Lightning node is not synced to its chain; it is at block ${info.blockHeight}`;
   const missing = (await node.missingRights?.(wanted.role)) ?? [];
-  if (missing.length === 0) return undefined;
-  return `the macaroon lacks the right to ${missing.join(', ')}; docs/lightning-backends.md has the line that bakes it`;
+  if (missing.length > 0) {
+    return `the macaroon lacks the right to ${missing.join(', ')}; docs/lightning-backends.md has the line that bakes it`;
+  }
+  // A payer who learns S and then goes away would take its payment back on the chain as well.
+  const lacking = wanted.role === 'seller' ? ((await node.missingFeeCoins?.()) ?? 0n) : 0n;
+  if (lacking === 0n) return undefined;
+  return `the Lightning node's wallet lacks ${lacking.toString()} sat of confirmed coins: without them it could not take a payment on the chain in time`;
 }
 
 /** The start-up check: everything that `whyUnfit` tells, an error too, and whether a seller could be paid at all. */

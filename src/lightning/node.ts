@@ -4,7 +4,7 @@
  * Every method may throw SwapError `lightning_unavailable`: the outcome is then unknown, never "failed". Every call has a
  * deadline of the adapter's own.
  */
-import type { Msat, PaymentHash, Preimage, Pubkey, UnixSecs } from '../core/units.js';
+import type { Msat, PaymentHash, Preimage, Pubkey, Sat, UnixSecs } from '../core/units.js';
 
 /** Prefix of invoices: mainnet `lnbc`, testnet `lntb`, regtest `lnbcrt`. */
 export type BitcoinNetwork = 'bitcoin' | 'testnet' | 'regtest';
@@ -98,6 +98,11 @@ export type LightningNode = {
   lookupPayment(paymentHash: PaymentHash): Promise<PaymentResult | undefined>;
   /** Calls that its credentials forbid and the role needs, for people. Absent where credentials allow all or nothing. */
   missingRights?(role: NodeRole): Promise<readonly string[]>;
+  /**
+   * Confirmed coins that its wallet lacks to pay the fees with which it would take payments on the chain in time; 0 if
+   * none. Absent where the node keeps such coins by itself.
+   */
+  missingFeeCoins?(): Promise<Sat>;
   /** Frees the connection. */
   close(): void;
 };

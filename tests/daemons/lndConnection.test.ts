@@ -1,8 +1,8 @@
 /** What keeps lnd from serving, and the one sentence that says so. */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { createSeed, createWallet, unauthenticatedLndGrpc } from 'lightning';
+import { createSeed, createWallet, unauthenticatedLndGrpc, unlockWallet } from 'lightning';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { checkAtStart } from '../../src/lightning/fitness.js';
@@ -11,7 +11,7 @@ import type { BitcoinNetwork, LightningNode, NodeRole } from '../../src/lightnin
 import { createLogger } from '../../src/log.js';
 import { bakeMacaroon, rightsOf } from '../support/daemons/bakedMacaroon.js';
 import { builtDaemon, daemonBinary } from '../support/daemons/binaries.js';
-import { startBtcd } from '../support/daemons/btcd.js';
+import { startBtcd, startEmptyBtcd } from '../support/daemons/btcd.js';
 import { isPortTaken, startChild } from '../support/daemons/child.js';
 import { startFeeServer, type FeeServer } from '../support/daemons/feeServer.js';
 import type { FullNode } from '../support/daemons/fullNode.js';
@@ -149,54 +149,76 @@ describe.skipIf(!isBuilt)('a start-up check of lnd', { timeout: SLOW }, () => {
       port.close();
     }
   });
-  it('says that it is not synced while its chain is ahead', async () => {
-    chain.freeze(true);
-    try {
-      // lnd asks its chain for that, so it says nothing at all.
-      expect(await check({}, 'buyer')).toBe('lnd: GetInfo failed: no answer in time');
-    } finally {
-      chain.freeze(false);
-    }
-    await eventually('synced again', async () => (await check({}, 'buyer')) === undefined, SLOW);
-  });
-  it('says that there is no wallet, and that it is locked', async () => {
-    const home = join(dir, 'locked');
-    mkdirSync(home);
-    const args = (rpc: number, p2p: number): string[] => [
+  /** Another lnd, as far as it comes by itself. */
+  const startBare = async (home: string, on: FullNode, rpc: number, p2p: number) => {
+    mkdirSync(home, { recursive: true });
+    const args = [
       `--lnddir=${home}`,
       '--bitcoin.regtest',
-      ...chain.lndFlags,
+      ...on.lndFlags,
       `--fee.url=${fees.url}`,
       `--rpclisten=127.0.0.1:${rpc}`,
       `--listen=127.0.0.1:${p2p}`,
       '--norest',
       '--nobootstrap',
     ];
-    const start = async (rpc: number, p2p: number) => {
-      const options = { name: 'locked lnd', program: builtDaemon('lnd'), dir: home, logFile: join(home, 'log') };
-      const child = await startChild({ ...options, args: args(rpc, p2p) });
-      const tlsCertFile = join(home, 'tls.cert');
-      const look = async (): Promise<string | undefined> => {
-        const macaroonFile = join(dir, 'node/data/chain/bitcoin/regtest/admin.macaroon');
-        return await check({ address: `localhost:${rpc}`, tlsCertFile, macaroonFile });
-      };
-      return { child, look, rpc, p2p, tlsCertFile };
+    const program = builtDaemon('lnd');
+    const child = await startChild({ name: 'a bare lnd', program, dir: home, logFile: join(home, 'log'), args });
+    const tlsCertFile = join(home, 'tls.cert');
+    /** Its own macaroon once there is one; before that lnd looks at none. */
+    const look = async (): Promise<string | undefined> => {
+      const own = join(home, 'data/chain/bitcoin/regtest/admin.macaroon');
+      const macaroonFile = existsSync(own) && statSync(own).size > 0 ? own : node.adminMacaroonFile;
+      return await check({ address: `localhost:${rpc}`, tlsCertFile, macaroonFile });
     };
-    const first = await onFreePorts(async (rpc, p2p) => {
-      const started = await start(rpc, p2p);
-      await started.child.until('no wallet', async () => (await started.look())?.includes('it has no wallet yet'));
-      return started;
-    }, isPortTaken);
-    const cert = readFileSync(first.tlsCertFile).toString('base64');
-    const { lnd } = unauthenticatedLndGrpc({ cert, socket: `localhost:${first.rpc}` });
-    const password = Buffer.from('password').toString('hex');
-    await createWallet({ lnd, password, seed: (await createSeed({ lnd })).seed });
-    await first.child.stop('SIGKILL');
-    const second = await start(first.rpc, first.p2p);
+    const says = (sentence: string): Promise<string | undefined> => {
+      let heard: string | undefined;
+      return child
+        .until(sentence, async () => (heard = await look())?.includes(sentence) === true && heard, SLOW)
+        .catch((cause: unknown) => {
+          throw new Error(`the last sentence: ${heard ?? 'none'}`, { cause });
+        });
+    };
+    return { child, says, rpc, p2p, tlsCertFile };
+  };
+  it('says that its wallet is not there, that it is not synced, that it is locked, and that it is starting', async () => {
+    const home = join(dir, 'bare');
+    const empty = await startEmptyBtcd({ dir: join(dir, 'empty') });
     try {
-      await second.child.until('a locked wallet', async () => (await second.look())?.includes('its wallet is locked'));
+      const first = await onFreePorts(async (rpc, p2p) => {
+        const started = await startBare(home, empty, rpc, p2p);
+        await started.says('it has no wallet yet');
+        return started;
+      }, isPortTaken);
+      const cert = readFileSync(first.tlsCertFile).toString('base64');
+      const { lnd } = unauthenticatedLndGrpc({ cert, socket: `localhost:${first.rpc}` });
+      const password = Buffer.from('password').toString('hex');
+      await createWallet({ lnd, password, seed: (await createSeed({ lnd })).seed });
+      const lagging = 'the Lightning node is not synced to its chain; it is at block 0';
+      expect(await first.says('not synced')).toBe(lagging);
+      await first.child.stop('SIGKILL');
+
+      const second = await startBare(home, empty, first.rpc, first.p2p);
+      try {
+        await second.says('its wallet is locked');
+        empty.freeze(true); // it waits for its chain
+        await unlockWallet({ lnd, password });
+        expect(await second.says('starting')).toBe('lnd: GetInfo failed: it is starting');
+      } finally {
+        empty.freeze(false);
+        await second.child.stop('SIGKILL');
+      }
     } finally {
-      await second.child.stop('SIGKILL');
+      await empty.stop();
     }
+  });
+  it('says that nothing was answered in time while its chain is frozen', async () => {
+    chain.freeze(true); // lnd asks it for everything that it tells of itself
+    try {
+      expect(await check({}, 'buyer')).toBe('lnd: GetInfo failed: no answer in time');
+    } finally {
+      chain.freeze(false);
+    }
+    await eventually('synced again', async () => (await check({}, 'buyer')) === undefined, SLOW);
   });
 });

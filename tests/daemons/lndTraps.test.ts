@@ -1,15 +1,18 @@
 /** What makes lnd lose money when it is taken at its word: each trap, and that the port does not fall into it. */
 import {
+  createChainAddress,
   getInvoice,
   getRouteToDestination,
   decodePaymentRequest,
   payViaPaymentDetails,
+  sendToChainAddress,
   subscribeToPayViaRoutes,
 } from 'lightning';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { decodeInvoice } from '../../src/core/invoice.js';
 import { msat, paymentHash as hashOf, type PaymentHash } from '../../src/core/units.js';
+import { checkAtStart } from '../../src/lightning/fitness.js';
 import type { HoldInvoiceRequest } from '../../src/lightning/node.js';
 import { daemonBinary } from '../support/daemons/binaries.js';
 import { startLndPair, type LndPair } from '../support/daemons/lndPair.js';
@@ -235,6 +238,30 @@ describe.skipIf(!isBuilt)('lnd', { timeout: SLOW }, () => {
       expect(await payment).toMatchObject({ state: 'FAILED' });
       await expect(pair.payee.port.settleInvoice(preimage)).rejects.toThrow('the invoice is canceled');
     });
+  });
+
+  it('without coins of its own is not fit to sell: it could not take a payment on the chain', async () => {
+    const { node, port } = pair.payee;
+    const { lnd } = node;
+    const says = (sentence: string | undefined): Promise<unknown> =>
+      eventually(sentence ?? 'nothing', async () => {
+        return (await checkAtStart(port, { role: 'seller', network: 'regtest' })) === sentence;
+      });
+    const lacks = (sats: number): string =>
+      `the Lightning node's wallet lacks ${sats} sat of confirmed coins: without them it could not take a payment on the chain in time`;
+    const give = async (sats: bigint): Promise<void> => {
+      await pair.chain.fund((await createChainAddress({ lnd, format: 'p2wpkh' })).address, sats);
+      await pair.mine(1);
+    };
+    await says(undefined);
+    const { address } = await createChainAddress({ lnd: pair.payer.node.lnd, format: 'p2wpkh' });
+    await sendToChainAddress({ lnd, address, is_send_all: true });
+    await pair.mine(1);
+    await says(lacks(10_000));
+    await give(9_999n);
+    await says(lacks(1));
+    await give(50_000n);
+    await says(undefined);
   });
 
   describe('watching', () => {

@@ -46,12 +46,15 @@ export const channelsAnswer = z.object({
       remote_balance: u64,
       fee_per_kw: u64,
       remote_constraints: z.object({ chan_reserve_sat: u64 }),
+      commitment_type: z.string(),
       pending_htlcs: z.array(z.object({ incoming: z.boolean(), hash_lock: bytes })),
     }),
   ),
 });
 
 export type OpenChannel = z.output<typeof channelsAnswer>['channels'][number];
+
+export const walletBalanceAnswer = z.object({ confirmed_balance: u64 });
 
 /** How an output of a closed channel ended. CLAIMED says that it was spent, not by whom. */
 const resolution = z.object({

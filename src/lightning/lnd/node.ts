@@ -1,8 +1,8 @@
 /** What lnd says of itself and of its channels. */
-import { msat, pubkey, type Msat } from '../../core/units.js';
+import { msat, pubkey, sat, type Msat, type Sat } from '../../core/units.js';
 import { SwapError } from '../../errors.js';
 import type { BitcoinNetwork, LightningNode, NodeInfo } from '../node.js';
-import { channelsAnswer, infoAnswer, type OpenChannel } from './answers.js';
+import { channelsAnswer, infoAnswer, walletBalanceAnswer, type OpenChannel } from './answers.js';
 import { ask } from './ask.js';
 import type { LndRpc } from './rpc.js';
 
@@ -16,7 +16,13 @@ const NETWORKS: Readonly<Record<string, BitcoinNetwork>> = {
 /** Weight of one more HTLC in a commitment transaction (BOLT 3), twice: fees may double before it is resolved. */
 const HTLC_WEIGHT = 2n * 172n;
 
-export function nodeMethods(rpc: LndRpc): Pick<LightningNode, 'getInfo' | 'inboundCapacityMsat'> {
+/** lnd's own measure of the coins to keep for a channel with anchors; it keeps them only for announced channels. */
+const RESERVE_SATS = 10_000n;
+const MOST_RESERVE_SATS = 10n * RESERVE_SATS;
+/** Kinds of channels whose transactions bring their fees along. All others are with anchors. */
+const WITHOUT_ANCHORS = ['LEGACY', 'STATIC_REMOTE_KEY'];
+
+export function nodeMethods(rpc: LndRpc): Pick<LightningNode, 'getInfo' | 'inboundCapacityMsat' | 'missingFeeCoins'> {
   return {
     getInfo: async (): Promise<NodeInfo> => {
       const info = await ask(rpc, 'GetInfo', {}, infoAnswer);
@@ -35,6 +41,15 @@ export function nodeMethods(rpc: LndRpc): Pick<LightningNode, 'getInfo' | 'inbou
       const { channels } = await ask(rpc, 'ListChannels', {}, channelsAnswer);
       return inboundCapacity(channels);
     },
+    missingFeeCoins: async () => {
+      const { channels } = await ask(rpc, 'ListChannels', {}, channelsAnswer);
+      const wanted = feeReserve(channels);
+      if (wanted === 0n) return wanted;
+      // The coins that lnd takes for such fees: those of its default account in a block.
+      const coins = { account: 'default', min_confs: 1 };
+      const { confirmed_balance: found } = await ask(rpc, 'WalletBalance', coins, walletBalanceAnswer);
+      return sat(found < wanted ? wanted - found : 0n);
+    },
   };
 }
 
@@ -47,4 +62,11 @@ export function inboundCapacity(channels: readonly OpenChannel[]): Msat {
       return balance - remote.chan_reserve_sat - fee;
     });
   return msat(sats.reduce((sum, each) => sum + (each > 0n ? each : 0n), 0n) * 1000n);
+}
+
+/** The coins that a wallet needs beside these channels so that no payment is lost when one is closed by force. Pure. */
+export function feeReserve(channels: readonly OpenChannel[]): Sat {
+  const count = channels.filter(({ commitment_type: type }) => !WITHOUT_ANCHORS.includes(type)).length;
+  const wanted = BigInt(count) * RESERVE_SATS;
+  return sat(wanted < MOST_RESERVE_SATS ? wanted : MOST_RESERVE_SATS);
 }

@@ -11,6 +11,7 @@ const METHODS_OF: Readonly<Record<NodeRole, readonly LndMethod[]>> = {
     'GetInfo',
     'ListChannels',
     'ClosedChannels',
+    'WalletBalance',
     'LookupInvoice',
     'ListInvoices',
     'AddHoldInvoice',

@@ -21,6 +21,7 @@ const METHODS = {
   GetInfo: 'default',
   ListChannels: 'default',
   ClosedChannels: 'default',
+  WalletBalance: 'default',
   LookupInvoice: 'default',
   ListInvoices: 'default',
   AddHoldInvoice: 'invoices',

@@ -15,10 +15,17 @@ const PASSWORD = 'password';
 const LOG_LINES = 200;
 
 /** Starts btcd in a folder of its own and mines the first blocks. */
-export const startBtcd = (place: FullNodePlace): Promise<FullNode> =>
-  onFreePorts((rpcPort, p2pPort) => startOn(place, rpcPort, p2pPort), isPortTaken);
+export const startBtcd = (place: FullNodePlace): Promise<FullNode> => startAt(place, FIRST_BLOCKS);
 
-async function startOn({ dir, started }: FullNodePlace, rpcPort: number, p2pPort: number): Promise<FullNode> {
+/** btcd on a chain without blocks: nothing is ever synced to it, for its time is that of the genesis. */
+export const startEmptyBtcd = (place: FullNodePlace): Promise<FullNode> => startAt(place, 0);
+
+const startAt = (place: FullNodePlace, blocks: number): Promise<FullNode> =>
+  onFreePorts((rpcPort, p2pPort) => startOn(place, { rpcPort, p2pPort, blocks }), isPortTaken);
+
+type Start = { readonly rpcPort: number; readonly p2pPort: number; readonly blocks: number };
+
+async function startOn({ dir, started }: FullNodePlace, { rpcPort, p2pPort, blocks }: Start): Promise<FullNode> {
   mkdirSync(dir, { recursive: true });
   const caFile = join(dir, 'rpc.cert');
   const logFile = join(dir, 'btcd.log');
@@ -58,7 +65,7 @@ async function startOn({ dir, started }: FullNodePlace, rpcPort: number, p2pPort
   try {
     started?.({ log: () => tailOf(logFile, LOG_LINES), stop });
     await child.until('its JSON-RPC', async () => existsSync(caFile) && (await tipHeight()) >= 0);
-    await call('generate', FIRST_BLOCKS);
+    if (blocks > 0) await call('generate', blocks);
   } catch (error) {
     await stop();
     throw error;

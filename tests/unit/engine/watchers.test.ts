@@ -213,6 +213,16 @@ describe('the Lightning node', () => {
     expect(ctx.health.lightningProblem).toBe('no node');
     expect(ctx.health.node?.nodeId).toBe(info.nodeId);
   });
+  it('is not while its wallet could not pay for taking a payment on the chain', async () => {
+    let lacking = sat(1n);
+    const missingFeeCoins = () => Promise.resolve(lacking);
+    const ctx = engineContext(temp, { lightning: nodeOf({ getInfo: () => Promise.resolve(info), missingFeeCoins }) });
+    await checkNode(ctx);
+    expect(ctx.health.lightningProblem).toContain('lacks 1 sat of confirmed coins');
+    lacking = sat(0n);
+    await checkNode(ctx);
+    expect(ctx.health.lightningProblem).toBeUndefined();
+  });
   it('gives hints: all swaps after every connection, then the swap of each hash that is ours', async () => {
     insertNew(temp.store);
     async function* hints(): AsyncGenerator<PaymentHash> {

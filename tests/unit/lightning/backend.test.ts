@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { msat, pubkey } from '../../../src/core/units.js';
+import { msat, pubkey, sat } from '../../../src/core/units.js';
 import { SwapError } from '../../../src/errors.js';
 import { connectLightning, endpointProblems } from '../../../src/lightning/backend.js';
 import { checkAtStart } from '../../../src/lightning/fitness.js';
@@ -46,6 +46,7 @@ describe('the check at start', () => {
   it('has nothing to say of a node that can serve', async () => {
     expect(await check({})).toBeUndefined();
     expect(await check({ missingRights: () => Promise.resolve([]) })).toBeUndefined();
+    expect(await check({ missingFeeCoins: () => Promise.resolve(sat(0n)) })).toBeUndefined();
   });
   it('names a node that is not synced', async () => {
     const lagging = { getInfo: () => Promise.resolve({ ...info, isSynced: false }) };
@@ -54,6 +55,13 @@ describe('the check at start', () => {
   it('asks for the rights of the role', async () => {
     const missingRights = (role: string) => Promise.resolve([`/${role}`]);
     expect(await check({ missingRights }, 'buyer')).toContain('the macaroon lacks the right to /buyer;');
+  });
+  it('wants a seller, not a buyer, to have coins for the fees of claims', async () => {
+    const poor = { missingFeeCoins: () => Promise.resolve(sat(7_000n)) };
+    expect(await check(poor)).toBe(
+      "the Lightning node's wallet lacks 7000 sat of confirmed coins: without them it could not take a payment on the chain in time",
+    );
+    expect(await check(poor, 'buyer')).toBeUndefined();
   });
   it('wants somebody to open a channel to a seller, not to a buyer', async () => {
     const empty = { inboundCapacityMsat: () => Promise.resolve(msat(0n)) };

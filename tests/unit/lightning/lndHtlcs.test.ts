@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import type { ClosedChannel, InvoiceAnswer, OpenChannel, Resolution } from '../../../src/lightning/lnd/answers.js';
 import { claimsToCheck, fateOf, needsChannels, needsClosed, type Channels } from '../../../src/lightning/lnd/htlcs.js';
-import { inboundCapacity } from '../../../src/lightning/lnd/node.js';
+import { feeReserve, inboundCapacity } from '../../../src/lightning/lnd/node.js';
 
 const HASH = 'ab'.repeat(32);
 const CHANNEL = 77n;
@@ -33,6 +33,7 @@ const open = (change: Partial<OpenChannel> = {}): OpenChannel => ({
   remote_balance: 0n,
   fee_per_kw: 0n,
   remote_constraints: { chan_reserve_sat: 0n },
+  commitment_type: 'ANCHORS',
   pending_htlcs: [],
   ...change,
 });
@@ -136,5 +137,18 @@ describe('what can be received', () => {
     expect(inboundCapacity([open({ ...rich, fee_per_kw: 1_000n, initiator: true })])).toBe(9_000_000n);
     expect(inboundCapacity([open({ ...rich, active: false })])).toBe(0n);
     expect(inboundCapacity([open(rich), open({ remote_constraints: { chan_reserve_sat: 5_000n } })])).toBe(9_000_000n);
+  });
+});
+
+describe('the coins for the fees of claims', () => {
+  it.each([
+    [[], 0n],
+    [['LEGACY', 'STATIC_REMOTE_KEY'], 0n],
+    [['ANCHORS'], 10_000n],
+    [['STATIC_REMOTE_KEY', 'SCRIPT_ENFORCED_LEASE', 'SIMPLE_TAPROOT', 'UNKNOWN_COMMITMENT_TYPE'], 30_000n],
+    [Array.from({ length: 10 }, () => 'ANCHORS'), 100_000n],
+    [Array.from({ length: 30 }, () => 'ANCHORS'), 100_000n],
+  ])('of channels %j are %i sat', (types, wanted) => {
+    expect(feeReserve(types.map((type) => open({ commitment_type: type })))).toBe(wanted);
   });
 });
