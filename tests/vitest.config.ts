@@ -12,7 +12,7 @@ export default defineConfig({
     include: ['tests/**/*.test.ts'],
     benchmark: { include: ['tests/bench/**/*.bench.ts'] },
     pool: 'forks', // better-sqlite3 is a native addon; keep it out of worker threads
-    maxWorkers: 2, // a whole world of processes runs behind some files
+    maxWorkers: 3, // many files wait more than they work; a whole world of processes runs behind some
     testTimeout: 60_000, // longer than the waits in a test, which say what they waited for
     hookTimeout: 120_000,
     reporters: ['default', new URL('support/plainReporter.ts', import.meta.url).pathname],

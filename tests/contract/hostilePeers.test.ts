@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import { setImmediate as turn } from 'node:timers/promises';
 
 import { Status } from 'nice-grpc-common';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -222,7 +223,10 @@ describe('after the handshake', () => {
       const flood = async (count: number, size: number): Promise<void> => {
         const peer = await greeted();
         const payload = randomBytes(size);
-        for (let i = 0; i < count; i += 1) peer.send(message(KNOWN_TYPE, payload));
+        for (let i = 0; i < count; i += 1) {
+          peer.send(message(KNOWN_TYPE, payload));
+          if (i % 20 === 0) await turn(); // the subscriber of this process reads meanwhile
+        }
       };
       await Promise.all([flood(20_000, 20), flood(1000, 65_000)]);
       await eventually('all of them', () => numbers.length === 21_001, LONG_MS);
