@@ -10,6 +10,7 @@ import { daemonBinary } from '../support/daemons/binaries.js';
 import { startBtcd } from '../support/daemons/btcd.js';
 import type { FullNode } from '../support/daemons/fullNode.js';
 import { FIRST_BLOCKS } from '../support/daemons/miner.js';
+import { OURS, ranAgainst } from '../support/interoperability.js';
 import { makeTempDir } from '../support/tempDir.js';
 
 const TARGET = 'bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080';
@@ -27,6 +28,7 @@ describe.skipIf(daemonBinary('btcd') === undefined)('btcd as a source of blocks'
     await btcd.stop();
     rmSync(dir, { recursive: true, force: true });
   });
+  ranAgainst(() => ({ ours: [OURS.lnnoded], what: 'the source of its blocks', software: [...btcd.software] }));
 
   it('names its chain and serves headers and whole blocks', async () => {
     const { hash, chain, height } = await source.best();

@@ -18,6 +18,7 @@ import type { FullNode } from '../support/daemons/fullNode.js';
 import { LndProcess } from '../support/daemons/lnd.js';
 import { eventually } from '../support/eventually.js';
 import { onFreePorts } from '../support/freePort.js';
+import { OURS, ranAgainst } from '../support/interoperability.js';
 import { newSecret } from '../support/lightningWorld.js';
 import { makeTempDir } from '../support/tempDir.js';
 
@@ -42,6 +43,11 @@ describe.skipIf(!isBuilt)('a start-up check of lnd', { timeout: SLOW }, () => {
     await fees.close();
     if (process.env['KEEP_E2E'] !== '1') rmSync(dir, { recursive: true, force: true });
   }, SLOW);
+  ranAgainst(() => ({
+    ours: [OURS.lnd],
+    what: 'what keeps lnd from serving, told at the start',
+    software: [...chain.software, node.software],
+  }));
 
   type Change = { readonly address?: string; readonly tlsCertFile?: string; readonly macaroonFile?: string };
   const macaroons = new Map<NodeRole, string>();

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { daemonBinary } from '../support/daemons/binaries.js';
 import { startLndPair, type LndPair } from '../support/daemons/lndPair.js';
 import { eventually } from '../support/eventually.js';
+import { OURS, ranAgainst } from '../support/interoperability.js';
 
 const isBuilt = ['btcd', 'lnd', 'lncli'].every((name) => daemonBinary(name as 'lnd') !== undefined);
 const SLOW = 300_000;
@@ -17,6 +18,11 @@ describe.skipIf(!isBuilt)('a payment that lnd settled', { timeout: SLOW }, () =>
   afterAll(async () => {
     await pair.close();
   }, SLOW);
+  ranAgainst(() => ({
+    ours: [OURS.lnd],
+    what: 'settled payments that end on the chain',
+    software: [...pair.software],
+  }));
 
   /** Mines block by block, so that lnd acts in between, until the condition holds. */
   const mineUntil = async (what: string, probe: () => Promise<boolean>): Promise<void> => {

@@ -17,6 +17,7 @@ import type { HoldInvoiceRequest } from '../../src/lightning/node.js';
 import { daemonBinary } from '../support/daemons/binaries.js';
 import { startLndPair, type LndPair } from '../support/daemons/lndPair.js';
 import { eventually } from '../support/eventually.js';
+import { OURS, ranAgainst } from '../support/interoperability.js';
 import { invoiceRequest, newSecret } from '../support/lightningWorld.js';
 
 const isBuilt = ['btcd', 'lnd', 'lncli'].every((name) => daemonBinary(name as 'lnd') !== undefined);
@@ -31,6 +32,11 @@ describe.skipIf(!isBuilt)('lnd', { timeout: SLOW }, () => {
   afterAll(async () => {
     await pair.close();
   }, SLOW);
+  ranAgainst(() => ({
+    ours: [OURS.lnd],
+    what: 'what lnd does that costs money if it is taken at its word',
+    software: [...pair.software],
+  }));
 
   describe('an invoice', () => {
     it('carries every field to the millisatoshi, and lnd keeps label and description hash', async () => {

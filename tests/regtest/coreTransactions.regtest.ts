@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { describe } from 'vitest';
 
 import { coreTransactionsSuite, type JudgingChain } from '../support/coreTransactions.js';
+import { OURS, ranAgainst, type Software } from '../support/interoperability.js';
 import { RpcError, startElements } from '../support/regtest/elements.js';
 import { regtestPrograms, SKIPPED } from '../support/regtest/programs.js';
 import { openPurse } from '../support/regtest/purse.js';
@@ -16,10 +17,13 @@ const NAME = "core's transactions on a real node";
 const programs = regtestPrograms();
 if (programs === undefined) process.stdout.write(`${NAME}: ${SKIPPED}\n`);
 
+let software: Software | undefined;
+
 async function openNode(): Promise<JudgingChain> {
   if (programs === undefined) throw new Error(SKIPPED);
   const dir = mkdtempSync(join(tmpdir(), 'regtest-node-'));
   const node = await startElements({ exe: programs.elementsd, dir });
+  ({ software } = node);
   const purse = await openPurse(node);
   return {
     freeCoin: async () => {
@@ -50,4 +54,8 @@ async function openNode(): Promise<JudgingChain> {
 
 describe.skipIf(programs === undefined)(NAME, () => {
   coreTransactionsSuite(openNode);
+  ranAgainst(() => {
+    if (software === undefined) throw new Error('the node is not open yet');
+    return { ours: [OURS.transactions], what: 'taken and refused by its mempool and its blocks', software: [software] };
+  });
 });

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { hex, msat, type PaymentHash, type Preimage } from '../../src/core/units.js';
 import type { PaymentResult } from '../../src/lightning/node.js';
+import { ranAgainst } from './interoperability.js';
 import { invoiceRequest, newSecret } from './lightningWorld.js';
 import {
   startProgramStage,
@@ -55,6 +56,14 @@ export function describeChannelLife<Chain extends ChainProgram>(title: string, s
     afterAll(async () => {
       await stage.close();
     }, HOOK_MS);
+    ranAgainst(() => {
+      const { chain, payer, payee } = stage;
+      return {
+        ours: [...payer.ours, ...payee.ours],
+        what: `the life of a channel: ${title}`,
+        software: [chain, payer, payee].flatMap(({ software }) => software),
+      };
+    });
     const chapter = (name: string, tell: (stage: ProgramStage) => Promise<void>): void => {
       it(name, { timeout: HOOK_MS }, async ({ skip }) => {
         if (isBroken) skip('an earlier chapter failed');

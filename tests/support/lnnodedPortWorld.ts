@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 
 import { pubkey } from '../../src/core/units.js';
 import type { Backend, PortNode, PortWorld, Traits } from '../contract/port/portWorld.js';
+import type { Software } from './interoperability.js';
 import { amountOf, putTogether, takeApart } from './bolt11Parts.js';
 import { startLightningWorld, type LightningWorld, type Peer } from './lightningWorld.js';
 import { lnnodedKey } from './lnnodedKey.js';
@@ -53,11 +54,21 @@ function portNode(peer: Peer): PortNode {
   };
 }
 
+/** LDK as the nodes name it. */
+const ldkOf = (world: LightningWorld, names: readonly string[]): Promise<Software[]> =>
+  Promise.all(
+    names.map(async (name) => {
+      const { ldkVersion: version } = await world.peer(name).client.getNodeInfo({});
+      return { program: 'LDK', version };
+    }),
+  );
+
 /** A world of the port on nodes that a test may also use in lnnoded's own way. */
 function portWorldOf(world: LightningWorld, names: readonly string[]): PortWorld {
   const { chain } = world;
   return {
     ...world,
+    software: () => ldkOf(world, names),
     node: (name) => portNode(world.peer(name)),
     tipHeight: () => Promise.resolve(chain.tip.height),
     mempoolSize: () => Promise.resolve(chain.mempoolTxids().length),

@@ -5,6 +5,7 @@ import { hex, pubkey, type Pubkey } from '../../src/core/units.js';
 import { connectLnnoded } from '../../src/lightning/lnnoded.js';
 import { createLogger } from '../../src/log.js';
 import { onFreePort } from './freePort.js';
+import { OURS } from './interoperability.js';
 import { LnnodedProcess } from './lnnodedProcess.js';
 import type { ChainProgram, NodeProgram, Place } from './programStage.js';
 import { startRegtestServer } from './regtestServer.js';
@@ -20,6 +21,7 @@ export async function startSandboxChain({ started }: Place): Promise<ChainProgra
   const { chain } = server;
   started({ log: () => `in this process; tip ${chain.tip.height}`, stop: () => server.close() });
   return {
+    software: [],
     endpoints: { bitcoind: server.login, esplora: server.esplora },
     fund: (address, sats) => {
       chain.faucet(address, sats);
@@ -72,8 +74,11 @@ export const lnnodedOn =
     };
     const channelsWith = async ({ nodeId }: NodeProgram) =>
       (await life.client.listChannels({})).channels.filter((channel) => hex(channel.nodeId) === nodeId);
+    const { ldkVersion: version } = await life.client.getNodeInfo({});
     return {
       name,
+      ours: [OURS.lnnoded],
+      software: [{ program: 'LDK', version }],
       nodeId: pubkey(program.ready.node_id),
       get port() {
         return life.port;

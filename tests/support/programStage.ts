@@ -9,6 +9,7 @@ import type { Pubkey } from '../../src/core/units.js';
 import { errorChain } from '../../src/errors.js';
 import type { LightningNode } from '../../src/lightning/node.js';
 import { eventually } from './eventually.js';
+import type { Software } from './interoperability.js';
 import { makeTempDir } from './tempDir.js';
 
 /** Real daemons on a busy machine. */
@@ -37,6 +38,8 @@ export type Place = {
 
 /** A Bitcoin regtest chain. */
 export type ChainProgram = {
+  /** What of it nobody here wrote. */
+  readonly software: readonly Software[];
   /** How nodes follow it. */
   readonly endpoints: {
     readonly bitcoind: {
@@ -60,6 +63,10 @@ export type ChainProgram = {
 /** A Lightning node: the port, and what only an operator does. */
 export type NodeProgram = {
   readonly name: string;
+  /** What of it is ours, if anything that has a name. */
+  readonly ours: readonly string[];
+  /** What of it nobody here wrote. */
+  readonly software: readonly Software[];
   readonly nodeId: Pubkey;
   /** Another one after a restart. */
   readonly port: LightningNode;

@@ -4,6 +4,7 @@
  */
 import { vi } from 'vitest';
 
+import { OURS, ranAgainst } from '../../support/interoperability.js';
 import { frozenSuite } from './frozen.js';
 import { invoiceSuite } from './invoices.js';
 import { limitSuite } from './limits.js';
@@ -17,6 +18,12 @@ import { watchSuite } from './watch.js';
 
 const PATIENCE = { testTimeout: 120_000, hookTimeout: 180_000 };
 
+/** A line of docs/interoperability.md for the group, or the file, that calls this. */
+function record(scene: Scene, { payer, payee }: Backend, what: string): void {
+  const ours = [payer, payee].map(({ backend }) => OURS[backend]);
+  ranAgainst(async () => ({ ours, what, software: [...(await scene.world.software())] }));
+}
+
 /** Promises about invoices and payments while the nodes run. `other` stands beside payer and payee. */
 export function portSuite(backend: Backend): void {
   vi.setConfig(PATIENCE);
@@ -25,6 +32,7 @@ export function portSuite(backend: Backend): void {
     { from: 'other', to: 'payee', capacitySats: 1_000_000n },
     { from: 'payer', to: 'other', capacitySats: 1_000_000n },
   ]);
+  record(scene, backend, 'the contract of the port');
   invoiceSuite(scene, backend);
   paymentSuite(scene, backend);
   limitSuite(scene, backend);
@@ -40,6 +48,7 @@ export function portRestartScene(backend: Backend): Scene {
 
 /** Promises that outlive the nodes' processes, reorganisations and the channel itself; leaves the channel closed. */
 export function portRestartSuite(scene: Scene, backend: Backend): void {
+  record(scene, backend, 'the contract of the port: kills, reorganisations, frozen and vanished nodes');
   restartSuite(scene, backend);
   frozenSuite(scene, backend);
   vanishedPayerSuite(scene, backend);

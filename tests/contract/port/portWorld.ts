@@ -1,10 +1,11 @@
 /** What the contract of the Lightning port is tested on: nodes of some kind, their operator's side, and their chain. */
 import type { Pubkey } from '../../../src/core/units.js';
 import type { HoldInvoice, LightningNode, PaymentResult } from '../../../src/lightning/node.js';
+import type { Software } from '../../support/interoperability.js';
 
 /** What a kind of node does in its own way, as measured; the suite asserts it, docs/lightning-backends.md states it. */
 export type Traits = {
-  readonly backend: string;
+  readonly backend: 'lnd' | 'lnnoded';
   readonly finalCltv: { readonly taken: readonly number[]; readonly refused: readonly number[] };
   /** As a payee: so many blocks before an HTLC's timeout the node gives a held payment back. */
   readonly givesBackBlocksEarly: number;
@@ -69,6 +70,8 @@ export type ChannelOptions = {
 };
 
 export type PortWorld = {
+  /** What of its programs nobody here wrote. */
+  readonly software: () => Promise<readonly Software[]>;
   readonly node: (name: string) => PortNode;
   readonly tipHeight: () => Promise<number>;
   /** Transactions that wait for a block. */

@@ -52,15 +52,18 @@ async function startOn({ dir, started }: FullNodePlace, port: number): Promise<F
     close();
     await child.stop('SIGKILL');
   };
+  let version: string;
   try {
     started?.({ log: () => tailOf(logFile, LOG_LINES), stop });
     await child.until('its JSON-RPC', async () => (await tipHeight()) >= 0);
+    version = z.object({ subversion: z.string() }).parse(await call('getnetworkinfo')).subversion;
     await call('generatetoaddress', FIRST_BLOCKS, miner.address);
   } catch (error) {
     await stop();
     throw error;
   }
   return {
+    software: [{ program: 'bitcoind', version, isBrought: true }],
     endpoints: { bitcoind: login },
     logFile,
     lndFlags: [

@@ -14,6 +14,12 @@ const USER = 'user';
 const PASSWORD = 'password';
 const LOG_LINES = 200;
 
+/** "0.24.2" of 240200. */
+function versionOf(info: unknown): string {
+  const { version } = z.object({ version: z.int() }).parse(info);
+  return [version / 1_000_000, (version / 10_000) % 100, (version / 100) % 100].map(Math.floor).join('.');
+}
+
 /** Starts btcd in a folder of its own and mines the first blocks. */
 export const startBtcd = (place: FullNodePlace): Promise<FullNode> => startAt(place, FIRST_BLOCKS);
 
@@ -62,15 +68,18 @@ async function startOn({ dir, started }: FullNodePlace, { rpcPort, p2pPort, bloc
     close();
     await child.stop('SIGKILL');
   };
+  let version: string;
   try {
     started?.({ log: () => tailOf(logFile, LOG_LINES), stop });
     await child.until('its JSON-RPC', async () => existsSync(caFile) && (await tipHeight()) >= 0);
+    version = versionOf(await call('getinfo'));
     if (blocks > 0) await call('generate', blocks);
   } catch (error) {
     await stop();
     throw error;
   }
   return {
+    software: [{ program: 'btcd', version }],
     endpoints: { bitcoind: login },
     logFile,
     lndFlags: [

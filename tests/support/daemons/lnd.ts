@@ -16,6 +16,7 @@ import { connectLnd } from '../../../src/lightning/lnd.js';
 import type { HoldInvoiceRequest, LightningNode } from '../../../src/lightning/node.js';
 import { createLogger } from '../../../src/log.js';
 import { onFreePorts } from '../freePort.js';
+import type { Software } from '../interoperability.js';
 import { builtDaemon } from './binaries.js';
 import { isPortTaken, startChild, type DaemonChild } from './child.js';
 import type { FullNode } from './fullNode.js';
@@ -47,6 +48,7 @@ export class LndProcess {
   #child: DaemonChild | undefined;
   #lnd: AuthenticatedLnd | undefined;
   #nodeId: Pubkey | undefined;
+  #version: string | undefined;
 
   constructor(options: LndOptions) {
     this.#options = options;
@@ -70,6 +72,11 @@ export class LndProcess {
 
   get nodeId(): Pubkey {
     return this.#known(this.#nodeId);
+  }
+
+  /** As it calls itself, e.g. `0.20.1-beta`; the commit only if its build knew one. */
+  get software(): Software {
+    return { program: 'lnd', version: this.#known(this.#version).replace(/ commit=$/, '') };
   }
 
   /** Client with every right, for what only an operator does; it outlives restarts. */
@@ -165,6 +172,7 @@ export class LndProcess {
       const info = await child.until('its RPC at the tip of the chain', () => syncedInfo(lnd), READY_MS);
       this.#lnd = lnd;
       this.#nodeId = pubkey(info.public_key);
+      this.#version = info.version;
       this.#ports = ports;
     } catch (error) {
       await this.stop('SIGKILL');

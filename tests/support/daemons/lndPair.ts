@@ -16,6 +16,7 @@ import type {
 import { createLogger } from '../../../src/log.js';
 import { msat, type Preimage } from '../../../src/core/units.js';
 import { eventually } from '../eventually.js';
+import type { Software } from '../interoperability.js';
 import { invoiceRequest, newSecret } from '../lightningWorld.js';
 import { makeTempDir } from '../tempDir.js';
 import { bakeMacaroon } from './bakedMacaroon.js';
@@ -35,6 +36,7 @@ type Made = { readonly preimage: Preimage; readonly paymentHash: PaymentHash; re
 
 export type LndPair = {
   readonly chain: FullNode;
+  readonly software: readonly Software[];
   /** Has the seller's macaroon. */
   readonly payee: Side;
   /** Has the buyer's macaroon. */
@@ -164,5 +166,6 @@ function pairOf({ chain, payee, payer, close }: Pick<LndPair, 'chain' | 'payee' 
       SLOW_MS,
     );
   };
-  return { chain, payee, payer, mine, openChannel: openChannelUsable, invoice, pay, inState, held, close };
+  const software = [...chain.software, payee.node.software];
+  return { chain, software, payee, payer, mine, openChannel: openChannelUsable, invoice, pay, inState, held, close };
 }

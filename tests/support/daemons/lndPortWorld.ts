@@ -268,6 +268,7 @@ async function openWorld(
   };
   await giveCoins();
   return {
+    software: () => Promise.resolve([...chain.software, ...names.map((name) => peer(name).process.software)]),
     node: (name) => portNode(peer(name)),
     tipHeight: () => chain.tipHeight(),
     mempoolSize: () => chain.waiting(),

@@ -3,6 +3,7 @@ import { addPeer, closeChannel, createChainAddress, getChainBalance, getChannels
 
 import { connectLnd } from '../../../src/lightning/lnd.js';
 import { createLogger } from '../../../src/log.js';
+import { OURS } from '../interoperability.js';
 import type { NodeProgram, Place } from '../programStage.js';
 import { tailOf } from './child.js';
 import { startFeeServer } from './feeServer.js';
@@ -37,6 +38,8 @@ export async function startLnd({ name, dir, started }: Place, chain: FullNode): 
     (await getChannels({ lnd })).channels.filter(({ partner_public_key: id }) => id === peer.nodeId);
   return {
     name,
+    ours: [OURS.lnd],
+    software: [program.software],
     nodeId: program.nodeId,
     port,
     peerAddress: program.peerAddress,

@@ -59,6 +59,8 @@ async function startOn(
   };
   return {
     name,
+    ours: [],
+    software: [{ program: 'ldk-server', version: 'which does not tell its version', isBrought: true }],
     nodeId,
     get port() {
       return port;

@@ -8,6 +8,7 @@ import { z } from 'zod';
 
 import { eventually } from '../eventually.js';
 import { onFreePort } from '../freePort.js';
+import type { Software } from '../interoperability.js';
 import type { ElementsNode } from './elements.js';
 import { startNative, type NativeProgram } from './nativeProgram.js';
 
@@ -19,9 +20,13 @@ const CAUGHT_UP_MS = 60_000;
 /** And it is told to look this often, not at each question: it answers nobody while it looks. */
 const LOOK_MS = 500;
 
+const HELLO = ['test', '1.4'];
+const versionSchema = z.tuple([z.string()]).rest(z.string());
 const tipSchema = z.object({ hex: z.string() });
 
 export type Electrs = {
+  /** As it calls itself, e.g. `mempool-electrs 3.1.0`. */
+  readonly software: Software;
   readonly host: string;
   readonly port: number;
   readonly url: string;
@@ -91,7 +96,7 @@ export async function startElectrs(options: {
           ...['--monitoring-addr', `${HOST}:${monitoring}`],
         ];
         const probe = async (): Promise<true> => {
-          await ask(port, 'server.version', ['test', '1.4']);
+          await ask(port, 'server.version', HELLO);
           return true;
         };
         program = await startNative({ name, exe, args, logFile: join(dir, `${name}.log`), probe });
@@ -99,7 +104,9 @@ export async function startElectrs(options: {
       }),
     );
   const port = await onFreePort(startOn);
+  const [version] = versionSchema.parse(await ask(port, 'server.version', HELLO));
   const electrs: Electrs = {
+    software: { program: 'electrs', version, isBrought: true },
     host: HOST,
     port,
     url: `tcp://${HOST}:${port}`,

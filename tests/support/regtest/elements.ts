@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 
 import { onFreePort } from '../freePort.js';
+import type { Software } from '../interoperability.js';
 import { startNative, type NativeProgram } from './nativeProgram.js';
 
 const LOGIN = { user: 'regtest', password: 'regtest' };
@@ -41,6 +42,8 @@ const acceptSchema = z.tuple([
 type Tip = { readonly height: number; readonly hash: string };
 
 export type ElementsNode = {
+  /** As it calls itself, e.g. `/Elements Core:23.3.0/`. */
+  readonly software: Software;
   /** Where electrs finds it. */
   readonly rpcAddress: string;
   readonly cookie: string;
@@ -139,7 +142,9 @@ export async function startElements(options: {
   const rpcAddress = `127.0.0.1:${port}`;
   const rpc = (method: string, ...params: readonly unknown[]): Promise<unknown> => call(rpcAddress, method, params);
   const hashAt = async (height: number): Promise<string> => z.string().parse(await rpc('getblockhash', height));
+  const networkInfo = z.object({ subversion: z.string() }).parse(await rpc('getnetworkinfo'));
   const node: ElementsNode = {
+    software: { program: 'Elements', version: networkInfo.subversion, isBrought: true },
     rpcAddress,
     cookie: `${LOGIN.user}:${LOGIN.password}`,
     dataDir: dir,

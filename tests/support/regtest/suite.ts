@@ -1,6 +1,7 @@
 /** A group of tests in a regtest world with a stocked seller, or one sentence and as many skipped tests. */
 import { afterAll, afterEach, beforeAll, describe, expect } from 'vitest';
 
+import { OURS, ranAgainst } from '../interoperability.js';
 import { openLightningStage, type LightningStage } from '../lightningStage.js';
 import { regtestPrograms, SKIPPED } from './programs.js';
 import { startRegtestWorld, stockSeller, type RegtestWorld } from './world.js';
@@ -58,9 +59,14 @@ export function regtestSuite(
     afterAll(async () => {
       await stage?.close();
     });
-    body(() => {
+    const opened = (): RegtestStage => {
       if (stage === undefined) throw new Error('the stage is not open yet');
       return stage;
+    };
+    ranAgainst(() => {
+      const { node, electrs } = opened().regtest;
+      return { ours: [OURS.swaps], what: name, software: [node.software, electrs.software] };
     });
+    body(opened);
   });
 }

@@ -1,5 +1,6 @@
 /** Draws docs/swap-states.md from the transition tables. */
 import { isFinalState, PAYMENT_MOVES, PUBLIC_STATUS, STATE_MOVES, SWAP_STATES } from '../../../src/core/swap.js';
+import { markdownTable } from '../../support/markdownTable.js';
 
 type Moves = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
@@ -17,15 +18,6 @@ function drawing(first: string, moves: Moves, ends: readonly string[]): string {
   return ['```mermaid', 'stateDiagram-v2', ...lines.map((line) => `    ${line}`), '```'].join('\n');
 }
 
-/** Rows of a Markdown table with columns of equal width. */
-function table(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(' | ')} |`;
-  const [head = [], ...body] = rows;
-  return [line(head), line(widths.map((width) => '-'.repeat(width))), ...body.map(line)].join('\n');
-}
-
 /** The whole page. */
 export function renderSwapStates(): string {
   const shown = SWAP_STATES.map((state) => [state, PUBLIC_STATUS[state], isFinalState(state) ? 'yes' : '']);
@@ -38,7 +30,7 @@ Every move that is not drawn is refused.
 
 ${drawing('INTENT', STATE_MOVES, SWAP_STATES.filter(isFinalState))}
 
-${table([['internal state', 'shown as', 'final'], ...shown])}
+${markdownTable([['internal state', 'shown as', 'final'], ...shown])}
 
 ## On Lightning
 
