@@ -1,20 +1,8 @@
-/** The real `swap` program: wrong input, whole purchases in a world, and a kill in the middle. */
-import { spawn, type ChildProcess } from 'node:child_process';
+/** The real `swap` program: whole purchases in a world, a kill in the middle, and the operator's commands. */
 import { randomUUID } from 'node:crypto';
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
@@ -22,20 +10,13 @@ import { z } from 'zod';
 import { hex, msat } from '../../src/core/units.js';
 import { connectLnnoded } from '../../src/lightning/lnnoded.js';
 import { createLogger } from '../../src/log.js';
+import { openShell, type TypedRun as Running } from '../support/shell.js';
+import type { SwapEnd as Ended } from '../support/swapProgram.js';
 import { eventually, startTestWorld, type TestWorld } from '../support/testWorld.js';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-const PROGRAM = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const REQUEST_ID = '8d6848c9-c2b3-451c-bc91-a2c858a6b4b6';
-
-type Ended = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
-type Running = {
-  readonly child: ChildProcess;
-  readonly stderr: () => string;
-  readonly type: (line: string) => void;
-  readonly ended: Promise<Ended>;
-};
 
 let dir: string;
 beforeAll(() => {
@@ -44,31 +25,7 @@ beforeAll(() => {
 afterAll(() => {
   rmSync(dir, { recursive: true, force: true });
 });
-
-function start(args: readonly string[], env: Readonly<Record<string, string>> = {}): Running {
-  const child = spawn(process.execPath, [PROGRAM, ...args], { env: { ...process.env, HOME: dir, ...env } });
-  let [stdout, stderr] = ['', ''];
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
-  const ended = new Promise<Ended>((resolve) => {
-    child.once('close', (code) => {
-      resolve({ code, stdout, stderr });
-    });
-  });
-  const type = (line: string): void => {
-    child.stdin.write(`${line}\n`);
-  };
-  return { child, stderr: () => stderr, type, ended };
-}
-
-const swap = (...args: string[]): Promise<Ended> => start(args).ended;
-
-/** The program with something on its stdin. */
-function swapTyping(text: string, ...args: string[]): Promise<Ended> {
-  const running = start(args);
-  running.child.stdin?.end(text);
-  return running.ended;
-}
+const { start, swap, swapTyping } = openShell(() => dir);
 
 /** Every file below a folder with its content. */
 function filesIn(folder: string): Record<string, string> {
@@ -76,201 +33,6 @@ function filesIn(folder: string): Record<string, string> {
   const files = names.filter((name) => statSync(join(folder, name)).isFile());
   return Object.fromEntries(files.map((name) => [name, readFileSync(join(folder, name), 'utf8')]));
 }
-
-describe.concurrent('wrong input', () => {
-  const file = (name: string, text: string, mode = 0o600): string => {
-    const path = join(dir, name);
-    writeFileSync(path, text);
-    chmodSync(path, mode);
-    return path;
-  };
-
-  it.each<[string, () => string[], number, string]>([
-    ['no command', () => [], 2, 'invalid_argument: expected a command, found none; see --help'],
-    ['an unknown command', () => ['bye'], 2, "invalid_argument: unknown command 'bye'"],
-    ['an unknown option', () => ['buy', '--wrong'], 2, "invalid_argument: unknown option '--wrong'"],
-    ['a missing argument', () => ['pay'], 2, "invalid_argument: missing required argument 'swap'"],
-    ['an argument too many', () => ['history', 'x'], 2, 'invalid_argument: too many arguments'],
-    ['an option without its value', () => ['quote', '--asset'], 2, "option '--asset <name>' argument missing"],
-    [
-      'a timeout that is no number',
-      () => ['buy', '--timeout', 'soon'],
-      2,
-      'invalid_argument: --timeout: expected an integer 1..86400, found "soon"',
-    ],
-    [
-      'no seller',
-      () => ['offers'],
-      2,
-      'bad_config: seller.address: expected host:port, found nothing; give --seller or --world FILE',
-    ],
-    [
-      'no Electrum server',
-      () => ['balance', '--data-dir', initialized()],
-      2,
-      'bad_config: electrum.servers: expected your own Electrum servers',
-    ],
-    [
-      'a malformed server',
-      () => ['balance', '--electrum', 'localhost:1'],
-      2,
-      'electrum.servers.0: expected ssl://host:port or tcp://host:port, found "localhost:1"',
-    ],
-    ['a malformed node id', () => ['offers', '--seller-node-id', '02ff'], 2, 'seller.node_id: expected 66 hex digits'],
-    [
-      'an unknown network',
-      () => ['offers', '--network', 'mars'],
-      2,
-      'network.name: expected liquidv1, liquidtestnet or regtest, found "mars"',
-    ],
-    [
-      'a buyer without mnemonic',
-      () => ['balance', '--electrum', 'tcp://127.0.0.1:1'],
-      2,
-      'not_initialized: expected a mnemonic in',
-    ],
-    [
-      'a world that is not there',
-      () => ['offers', '--world', join(dir, 'none')],
-      2,
-      'expected a world.json, found ENOENT',
-    ],
-    [
-      'a world that is no JSON',
-      () => ['offers', '--world', file('world', '{')],
-      2,
-      'expected a world.json, found no JSON',
-    ],
-    [
-      'a configuration that is no TOML',
-      () => ['offers', '--config', file('bad.toml', '= 1')],
-      2,
-      'expected TOML, found',
-    ],
-    [
-      'an unknown key',
-      () => ['offers', '--config', file('key.toml', '[seller]\nadress = "a:1"')],
-      2,
-      'seller.adress: expected a known key, found an unknown one',
-    ],
-    [
-      'a token that others can read',
-      () => ['offers', '--seller', 'a:1', '--seller-token-file', file('token', 'x', 0o644)],
-      2,
-      'seller.token_file: expected mode 0600',
-    ],
-    ['an unknown purchase', () => ['verify', '99'], 1, 'unknown_swap: expected the number, swap id or request id'],
-    ['a malformed quote id', () => ['create', 'zz'], 2, 'invalid_argument: quote id: expected 16 bytes'],
-    [
-      'a quote never asked for',
-      () => ['create', '00'.repeat(16)],
-      1,
-      'unknown_quote: expected a quote asked for with: swap quote',
-    ],
-    ['a claim of nothing', () => ['claim'], 2, 'invalid_argument: expected a swap or --kit FILE'],
-    [
-      'a kit that is no JSON',
-      () => ['claim', '--kit', file('kit', '{')],
-      2,
-      'expected a kit of version 1, found no JSON',
-    ],
-    [
-      'a buy without amount',
-      () => ['buy', '--asset', 'X', '--seller', 'a:1'],
-      2,
-      'invalid_argument: expected --asset NAME and --amount AMOUNT',
-    ],
-    [
-      'a data directory that is a file',
-      () => ['init', '--data-dir', join(file('plain', ''), 'x')],
-      2,
-      'bad_config: expected a place to write',
-    ],
-    [
-      'a list of assets that is not there',
-      () => ['offers', '--assets', join(dir, 'none.toml')],
-      2,
-      'bad_config: assets.file',
-    ],
-    [
-      'a payer that is nobody',
-      () => ['buy', '--pay', 'bank', '--asset', 'X', '--amount', '1'],
-      2,
-      'invalid_argument: --pay: expected node (your Lightning node) or external (any wallet), found "bank"',
-    ],
-    [
-      'evidence that is not there',
-      () => ['evidence', 'verify', join(dir, 'none')],
-      2,
-      'expected a readable file, found ENOENT',
-    ],
-    [
-      'an unknown state',
-      () => ['admin', 'swaps', '--state', 'lost', '--admin', 'a:1'],
-      2,
-      '--state: expected one of CREATED, FUNDED',
-    ],
-    [
-      'a seller that is away',
-      () => ['offers', '--seller', '127.0.0.1:1'],
-      4,
-      'unavailable: expected an answer from 127.0.0.1:1',
-    ],
-  ])('%s ends with one clear line', async (_, args, code, message) => {
-    const ended = await swap(...args());
-    expect(ended).toMatchObject({ code, stdout: '', stderr: expect.stringContaining(message) as string });
-    expect(ended.stderr).not.toMatch(/\n\s+at /);
-    expect(ended.stderr.trimEnd().split('\n').at(-1)).toContain(message.slice(0, 20));
-  });
-
-  it('is listed at once when a configuration has several problems', async () => {
-    const path = file('two.toml', 'colour = 1\n[electrum]\nservers = "x"');
-    const { stderr } = await start(['offers', '--config', path], { SWAP_NETWORK__NAME: 'mars' }).ended;
-    for (const key of ['colour: ', 'electrum.servers: ', 'network.name: ']) expect(stderr).toContain(key);
-    expect(stderr.trimEnd().split('\n')).toHaveLength(1);
-  });
-
-  it('is JSON on stdout too where JSON was asked for', async () => {
-    const { code, stdout } = await swap('offers', '--json', '--seller', '127.0.0.1:1');
-    expect(code).toBe(4);
-    expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'unavailable' } });
-  });
-
-  /** A data directory with a mnemonic. */
-  function initialized(): string {
-    const path = join(dir, 'initialized');
-    mkdirSync(path, { recursive: true });
-    writeFileSync(join(path, 'mnemonic'), `${'abandon '.repeat(11)}about`, { mode: 0o600 });
-    return path;
-  }
-});
-
-describe('help', () => {
-  it('of the program names every command and every exit code, and succeeds', async () => {
-    const { code, stdout } = await swap('--help');
-    expect(code).toBe(0);
-    for (const name of [
-      'init',
-      'address',
-      'balance',
-      'evidence',
-      'offers',
-      'quote',
-      'create',
-      'show',
-      'watch',
-      'verify',
-      'pay',
-      'claim',
-      'buy',
-      'history',
-      'admin',
-    ]) {
-      expect(stdout).toMatch(new RegExp(`^ {2}${name} `, 'm'));
-    }
-    expect(stdout).toContain('Exit codes: 0 done');
-  });
-});
 
 describe('in a world', () => {
   let world: TestWorld;
