@@ -38,7 +38,9 @@ export function alarmsOf(swap: Swap, { invoice, htlc }: Facts): readonly string[
     alarms.push('the node does not know the invoice that is being settled');
   }
   const isPaid = swap.payment === 'SETTLING' || swap.payment === 'SETTLED';
-  if (isPaid && typeof invoice === 'object' && invoice.isTimedOutOnChain) {
+  // When S went out no channel had an HTLC of it any more: what ended later was another's.
+  const isUnsure = isPaid && !swap.isPreimageReleased;
+  if (isUnsure && typeof invoice === 'object' && invoice.isTimedOutOnChain) {
     alarms.push('the node took the payment, but it went back to the payer on the chain: S stays in');
   }
   if (!isPaid && htlc?.spends[0] === undefined && htlc?.spends[1]?.kind === 'claim') {

@@ -71,11 +71,16 @@ export function paymentDuty(swap: Swap, facts: Facts): Duty | undefined {
 
 /**
  * A decided settling may reach the node late, after a crash. One that lags behind its chain would show S for a payment
- * that the chain gave back meanwhile. Once a claim shows S nothing is lost by asking for the payment.
+ * that the chain gave back meanwhile, and so would one that does not tell where it is: lnd answers every other call while
+ * its chain is gone. At the deadline the node gives the payment back by itself. Once a claim shows S nothing is lost by
+ * asking for the payment.
  */
-function mayShowForNothing({ node, htlc }: Facts): boolean {
+function mayShowForNothing({ node, htlc, invoice }: Facts): boolean {
   const isPublic = htlc?.spends.some((spend) => spend?.kind === 'claim') === true;
-  return node?.isSynced === false && !isPublic;
+  if (isPublic) return false;
+  if (node?.isSynced !== true) return true;
+  const deadline = typeof invoice === 'object' ? invoice.claimDeadlineHeight : undefined;
+  return deadline !== undefined && node.blockHeight >= deadline;
 }
 
 function openDuty(swap: Swap, facts: Facts): Duty | undefined {

@@ -73,10 +73,14 @@ export const closedChannelsAnswer = z.object({
       chan_id: u64,
       alias_scids: z.array(u64),
       zero_conf_confirmed_scid: u64,
+      closing_tx_hash: z.string(),
       resolutions: z.array(resolution),
     }),
   ),
 });
+
+/** `label` is set by lnd for what it publishes itself; nobody else can set it. */
+export const transactionAnswer = z.object({ label: z.string() });
 
 export type ClosedChannel = z.output<typeof closedChannelsAnswer>['channels'][number];
 

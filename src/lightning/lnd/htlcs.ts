@@ -10,7 +10,7 @@ export type HtlcFate = { readonly isPending: boolean; readonly isTimedOutOnChain
 /** The node's channels, read after the invoices that they are judged with. */
 export type Channels = { readonly open: readonly OpenChannel[]; readonly closed: readonly ClosedChannel[] };
 
-/** Whether a transaction is of lnd's own wallet; undefined: not known. */
+/** Whether lnd itself made a transaction; undefined: not known. */
 export type OwnTx = (txid: string) => boolean | undefined;
 
 const NOTHING: HtlcFate = { isPending: false, isTimedOutOnChain: false };
@@ -32,17 +32,24 @@ export const needsChannels = ({ htlcs }: InvoiceAnswer): boolean =>
 export const needsClosed = ({ htlcs }: InvoiceAnswer, open: readonly OpenChannel[]): boolean =>
   htlcs.some(({ chan_id: id }) => !open.some(isChannel(id)));
 
+/**
+ * The HTLCs that were decided to be taken. Others that came before them were given back, and it is no loss if one of those
+ * timed out on the chain.
+ */
+const takenHtlcs = ({ htlcs }: InvoiceAnswer): InvoiceAnswer['htlcs'] =>
+  htlcs.filter(({ state }) => state === 'SETTLED');
+
 /** Transactions that have to be known for `fateOf`: who spent the outputs of payments that lnd calls claimed. */
 export function claimsToCheck(invoice: InvoiceAnswer, closed: readonly ClosedChannel[]): readonly string[] {
   if (invoice.state !== 'SETTLED') return [];
-  const endings = invoice.htlcs.flatMap((htlc) => endingsOf(htlc, closed));
+  const endings = takenHtlcs(invoice).flatMap((htlc) => endingsOf(htlc, closed));
   return endings.filter(({ outcome }) => outcome === 'CLAIMED').map(({ sweep_txid: txid }) => txid);
 }
 
 /** @param channels undefined only if they need not be asked. */
 export function fateOf(invoice: InvoiceAnswer, channels: Channels | undefined, isOwn: OwnTx): HtlcFate {
   const { htlcs, r_hash: hash } = invoice;
-  if (htlcs.length === 0) return NOTHING;
+  if (htlcs.length === 0 && invoice.state !== 'SETTLED') return NOTHING;
   if (channels === undefined || !needsChannels(invoice)) return PENDING;
   const { open, closed } = channels;
   const isInChannel = open.some((channel) =>
@@ -52,8 +59,10 @@ export function fateOf(invoice: InvoiceAnswer, channels: Channels | undefined, i
   const isClosing = htlcs.some(({ chan_id: id }) => !open.some(isChannel(id)) && !closed.some(isChannel(id)));
   const isPending = isInChannel || isClosing;
   if (invoice.state !== 'SETTLED') return { isPending, isTimedOutOnChain: false };
-  const ends = htlcs.flatMap((htlc) => endingsOf(htlc, closed)).map((ending) => isTaken(ending, isOwn));
-  return { isPending: isPending || ends.includes(undefined), isTimedOutOnChain: ends.includes(false) };
+  const taken = takenHtlcs(invoice);
+  const ends = taken.flatMap((htlc) => endingsOf(htlc, closed)).map((ending) => isTaken(ending, isOwn));
+  const isUnclear = taken.length === 0 || ends.includes(undefined);
+  return { isPending: isPending || isUnclear, isTimedOutOnChain: ends.includes(false) };
 }
 
 /**
@@ -64,17 +73,31 @@ function endingsOf(
   { chan_id: id, amt_msat: amountMsat }: InvoiceAnswer['htlcs'][number],
   closed: readonly ClosedChannel[],
 ): readonly Resolution[] {
-  const found = closed.filter(isChannel(id)).flatMap(({ resolutions }) => resolutions);
-  const incoming = found.filter(({ resolution_type: type }) => type === 'INCOMING_HTLC');
-  return incoming
-    .filter(({ amount_sat: amount }) => amount === amountMsat / 1000n)
-    .map((ending) => {
-      if (ending.outcome !== 'FIRST_STAGE') return ending;
-      return incoming.find(({ outpoint }) => outpoint.txid_str === ending.sweep_txid) ?? ending;
-    });
+  const sats = amountMsat / 1000n;
+  return closed.filter(isChannel(id)).flatMap((channel) => {
+    const incoming = channel.resolutions.filter(({ resolution_type: type }) => type === 'INCOMING_HTLC');
+    return incoming
+      .filter((ending) => ending.amount_sat === sats || (ending.amount_sat < sats && isLessItsFee(ending, channel)))
+      .map((ending) => {
+        if (ending.outcome !== 'FIRST_STAGE') return ending;
+        return incoming.find(({ outpoint }) => outpoint.txid_str === ending.sweep_txid) ?? ending;
+      });
+  });
 }
 
-/** Undefined: not known yet. lnd calls an HTLC claimed whoever spent it, so the spender has to be of its own wallet. */
+/**
+ * Of an HTLC on our own commitment transaction that was not taken, lnd notes what its second transaction would have
+ * paid: less a fee, which is not told, in a channel without anchors.
+ */
+function isLessItsFee(
+  { outcome, outpoint }: Resolution,
+  { closing_tx_hash: closing, resolutions }: ClosedChannel,
+): boolean {
+  const hasAnchors = resolutions.some(({ resolution_type: type }) => type === 'ANCHOR');
+  return !hasAnchors && outpoint.txid_str !== closing && outcome !== 'CLAIMED' && outcome !== 'FIRST_STAGE';
+}
+
+/** Undefined: not known yet. lnd calls an HTLC claimed whoever spent it, so lnd has to have made the spender. */
 function isTaken({ outcome, sweep_txid: txid }: Resolution, isOwn: OwnTx): boolean | undefined {
   switch (outcome) {
     case 'CLAIMED':

@@ -4,7 +4,14 @@ import { z } from 'zod';
 import { unixSecs, type PaymentHash } from '../../core/units.js';
 import { SwapError } from '../../errors.js';
 import type { HoldInvoice, HoldInvoiceRequest, LightningNode } from '../node.js';
-import { channelsAnswer, closedChannelsAnswer, invoiceAnswer, invoicesAnswer, type InvoiceAnswer } from './answers.js';
+import {
+  channelsAnswer,
+  closedChannelsAnswer,
+  invoiceAnswer,
+  invoicesAnswer,
+  transactionAnswer,
+  type InvoiceAnswer,
+} from './answers.js';
 import { ask, askFor } from './ask.js';
 import { meaningOf, unavailable } from './errors.js';
 import { claimsToCheck, fateOf, needsChannels, needsClosed, type Channels, type OwnTx } from './htlcs.js';
@@ -12,6 +19,8 @@ import { differenceTo, toHoldInvoice } from './invoice.js';
 import type { LndRpc } from './rpc.js';
 
 const PAGE = 1000;
+/** `0:sweep`: version and kind (lnd's package labels); fields may follow. */
+const SWEEP_LABEL = /^\d+:sweep(:|$)/;
 const ignored = z.unknown();
 
 const bytes = (hexText: string): Buffer => Buffer.from(hexText, 'hex');
@@ -131,9 +140,14 @@ async function readChannels(
   return { channels: { open, closed }, isOwn: (txid) => own.get(txid) };
 }
 
-async function isOwnTx(rpc: LndRpc, txid: string): Promise<boolean | undefined> {
+/**
+ * Whether lnd made the transaction: then it bears lnd's label of sweeps. To be of the wallet is not enough, because a payer
+ * who takes his HTLC back can pay some satoshis to an address of the wallet with the same transaction.
+ */
+export async function isOwnTx(rpc: LndRpc, txid: string): Promise<boolean | undefined> {
   try {
-    return (await askFor(rpc, 'GetTransaction', { txid }, z.object({ tx_hash: z.string() }))) !== undefined;
+    const found = await askFor(rpc, 'GetTransaction', { txid }, transactionAnswer);
+    return found !== undefined && SWEEP_LABEL.test(found.label);
   } catch {
     return undefined; // not known: its HTLC counts as pending
   }

@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { addPeer, createChainAddress, getChannels, getHeight, openChannel } from 'lightning';
+import { addPeer, createChainAddress, getChannels, getHeight, type AuthenticatedLnd } from 'lightning';
 
 import type { PaymentHash } from '../../../src/core/units.js';
 import { connectLnd } from '../../../src/lightning/lnd.js';
@@ -43,7 +43,8 @@ export type LndPair = {
   readonly payer: Side;
   /** Mines, and waits until the running nodes have seen it. */
   mine(blocks: number): Promise<void>;
-  openChannel(sats: bigint): Promise<void>;
+  /** Opened by the payer; of lnd's own choice of kind unless one is asked for. */
+  openChannel(sats: bigint, kind?: 'STATIC_REMOTE_KEY'): Promise<void>;
   invoice(change?: Partial<HoldInvoiceRequest>): Promise<Made>;
   pay(bolt11: string, change?: Partial<PayRequest>): Promise<PaymentResult>;
   inState(hash: PaymentHash, state: HoldInvoice['state']): Promise<HoldInvoice>;
@@ -106,7 +107,7 @@ function pairOf({ chain, payee, payer, close }: Pick<LndPair, 'chain' | 'payee' 
     );
     return Math.min(...counts);
   };
-  const openOne = async (sats: bigint): Promise<void> => {
+  const openOne = async (sats: bigint, kind: string): Promise<void> => {
     // The payee, too: it pays a fee when it takes a payment on the chain.
     for (const { node } of [payer, payee]) {
       const { address } = await createChainAddress({ lnd: node.lnd, format: 'p2wpkh' });
@@ -116,16 +117,14 @@ function pairOf({ chain, payee, payer, close }: Pick<LndPair, 'chain' | 'payee' 
     await addPeer({ lnd, public_key: payee.node.nodeId, socket: payee.node.peerAddress }).catch(() => undefined);
     const before = await active();
     const request = {
-      local_tokens: Number(sats),
-      give_tokens: 100_000,
-      partner_public_key: payee.node.nodeId,
-      partner_csv_delay: CSV_BLOCKS,
+      node_pubkey: Buffer.from(payee.node.nodeId, 'hex'),
+      local_funding_amount: sats.toString(),
+      push_sat: '100000',
+      remote_csv_delay: CSV_BLOCKS,
+      commitment_type: kind,
+      private: true,
     };
-    await eventually(
-      'an opened channel',
-      () => openChannel({ lnd, ...request, is_private: true }).catch(() => undefined),
-      SLOW_MS,
-    );
+    await eventually('an opened channel', () => openChannel(lnd, request), SLOW_MS);
     await mine(6);
     await eventually('both sides active', async () => (await active()) > before, SLOW_MS);
   };
@@ -150,8 +149,8 @@ function pairOf({ chain, payee, payer, close }: Pick<LndPair, 'chain' | 'payee' 
     payment.catch(() => undefined); // awaited by the test, or of no interest
     return { ...made, payment, held: await inState(made.paymentHash, 'HELD') };
   };
-  const openChannelUsable = async (sats: bigint): Promise<void> => {
-    await openOne(sats);
+  const openChannelUsable: LndPair['openChannel'] = async (sats, kind) => {
+    await openOne(sats, kind ?? 'UNKNOWN_COMMITMENT_TYPE');
     // Active is not usable yet: for about a second lnd finds no way.
     await eventually(
       'a payment',
@@ -168,4 +167,16 @@ function pairOf({ chain, payee, payer, close }: Pick<LndPair, 'chain' | 'payee' 
   };
   const software = [...chain.software, payee.node.software];
   return { chain, software, payee, payer, mine, openChannel: openChannelUsable, invoice, pay, inState, held, close };
+}
+
+type OpenSync = (request: object, done: (error: Error | null) => void) => void;
+
+/** lnd's own call: the library's knows no kinds. @returns false if it was refused. */
+function openChannel(lnd: AuthenticatedLnd, request: object): Promise<boolean> {
+  const { default: service } = lnd as unknown as { default: { openChannelSync: OpenSync } };
+  return new Promise((resolve) => {
+    service.openChannelSync(request, (error) => {
+      resolve(error === null);
+    });
+  });
 }

@@ -103,6 +103,8 @@ describe('what the node reports', () => {
       expect(alarmsOf(fundedWith(payment), factsAt({ invoice }))).toEqual([expect.stringContaining('S stays in')]);
       expect(alarmsOf(fundedWith(payment), factsAt({ invoice: REPORTS.SETTLED }))).toEqual([]);
     }
+    // lnd does not tell one HTLC from another of the same amount that ended in the channel later.
+    expect(alarmsOf({ ...fundedWith('SETTLED'), isPreimageReleased: true }, factsAt({ invoice }))).toEqual([]);
   });
   it('a cancel by the node itself keeps its reason', () => {
     expect(reasonOf(fundedWith('OPEN'), { invoice: report('CANCELED') })).toBe('EXPIRED');

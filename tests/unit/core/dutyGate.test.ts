@@ -157,9 +157,19 @@ describe('the settle gate', () => {
   it('a decided settling that may not have reached the node is not sent to one that lags, before S is public', () => {
     const node = { blockHeight: 100, isSynced: false };
     expect(lineOf(drive(fundedWith('SETTLING'), { ...ok, node }))).toBe('');
-    expect(lineOf(drive(fundedWith('SETTLING'), { ...ok, node: undefined }))).toBe('settle');
+    expect(lineOf(drive(fundedWith('SETTLING'), { ...ok, node: undefined }))).toBe('');
     const htlc = htlcAt({ spends: [spend('claim', 0), spend('claim', 0)] });
     expect(lineOf(drive(fundedWith('SETTLING'), { ...ok, node, htlc }))).toBe('settle, claim_seen');
+  });
+  it('a decided settling is not sent at the claim deadline, when the node gives the payment back by itself', () => {
+    const at = (blockHeight: number) => ({
+      invoice: report('HELD', { claimDeadlineHeight: 100 }),
+      node: { blockHeight, isSynced: true },
+    });
+    expect(lineOf(drive(fundedWith('SETTLING'), at(99)))).toBe('settle');
+    expect(lineOf(drive(fundedWith('SETTLING'), at(100)))).toBe('');
+    const htlc = htlcAt({ spends: [spend('claim', 0), spend('claim', 0)] });
+    expect(lineOf(drive(fundedWith('SETTLING'), { ...at(100), htlc }))).toBe('settle, claim_seen');
   });
   it('takes no incomplete payment, even then', () => {
     const htlc = htlcAt({ spends: [spend('claim', 0), undefined] });

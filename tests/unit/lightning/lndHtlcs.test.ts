@@ -49,6 +49,7 @@ const closed = (...resolutions: Resolution[]): ClosedChannel => ({
   chan_id: CHANNEL,
   alias_scids: [],
   zero_conf_confirmed_scid: 0n,
+  closing_tx_hash: 'commitment',
   resolutions,
 });
 const channels = (change: Partial<Channels>): Channels => ({ open: [], closed: [], ...change });
@@ -102,7 +103,32 @@ describe('the HTLCs of an invoice', () => {
       });
     },
   );
-  it('that lnd calls claimed were taken only by a transaction of its own wallet', () => {
+  it('that were given back before another was taken may time out', () => {
+    const [first, second] = invoice('SETTLED', 'CANCELED', 'SETTLED').htlcs;
+    if (first === undefined || second === undefined) throw new Error('expected two HTLCs');
+    const mixed = { ...SETTLED, htlcs: [first, { ...second, chan_id: 78n }] };
+    const ends = channels({ open: [open({ chan_id: 78n })], closed: [closed(ending('TIMEOUT'))] });
+    expect(fateOf(mixed, ends, unknown)).toEqual({ isPending: false, isTimedOutOnChain: false });
+    // Until its channel is gone, it is an HTLC of this hash like any other.
+    expect(fateOf(mixed, { ...ends, closed: [] }, unknown)).toMatchObject({ isPending: true });
+  });
+  it('are pending while a settled invoice shows none that was taken', () => {
+    for (const without of [invoice('SETTLED'), invoice('SETTLED', 'CANCELED')]) {
+      expect(fateOf(without, channels({ open: [open()] }), own)).toEqual({ isPending: true, isTimedOutOnChain: false });
+    }
+  });
+  it('on our own commitment of a channel without anchors are told less a fee if they were not taken', () => {
+    const less = ending('TIMEOUT', { amount_sat: 830n, outpoint: { txid_str: 'second stage' } });
+    const lost = { isPending: false, isTimedOutOnChain: true };
+    const kept = { isPending: false, isTimedOutOnChain: false };
+    const fateWith = (...endings: Resolution[]) => fateOf(SETTLED, channels({ closed: [closed(...endings)] }), own);
+    expect(fateWith(less)).toEqual(lost);
+    expect(fateWith({ ...less, amount_sat: 1001n })).toEqual(kept);
+    expect(fateWith({ ...less, outpoint: { txid_str: 'commitment' } })).toEqual(kept);
+    expect(fateWith({ ...less, outcome: 'CLAIMED' })).toEqual(kept);
+    expect(fateWith(less, ending('CLAIMED', { resolution_type: 'ANCHOR', amount_sat: 330n }))).toEqual(kept);
+  });
+  it('that lnd calls claimed were taken only by a transaction that it made', () => {
     const ends = channels({ closed: [closed(ending('CLAIMED'))] });
     expect(claimsToCheck(SETTLED, ends.closed)).toEqual(['sweep']);
     expect(fateOf(SETTLED, ends, own)).toEqual({ isPending: false, isTimedOutOnChain: false });
