@@ -90,10 +90,10 @@ buyer-kills: build
 lies: build
     vitest run -c tests/lies/vitest.config.ts
 
-# figures as ratios against a baseline of the same run
-bench: build
-    vitest bench --run -c tests/vitest.config.ts
-    vitest run -c tests/bench/vitest.config.ts
+# figures as ratios against a baseline of the same run; `just bench lightning`: lnnoded and lnd side by side, nothing else
+bench only="": build
+    {{ if only == "" { "vitest bench --run -c tests/vitest.config.ts" } else { "" } }}
+    vitest run -c tests/bench/vitest.config.ts {{ if only == "" { "" } else { "tests/bench/" + only + ".figures.ts" } }}
 
 # the gate without the tests
 check: proto-check typecheck lint build

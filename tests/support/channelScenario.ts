@@ -120,7 +120,7 @@ export function describeChannelLife<Chain extends ChainProgram>(title: string, s
 }
 
 /** Coins, then a channel that both ends call usable. */
-async function openChannel(stage: ProgramStage): Promise<void> {
+export async function openChannel(stage: ProgramStage): Promise<void> {
   const { chain, payer, payee, step, until } = stage;
   const address = await step({ what: 'an address of the payer' }, payer.newAddress);
   await step({ what: 'coins for the payer' }, () => chain.fund(address, CAPACITY_SATS + FEES_SATS));

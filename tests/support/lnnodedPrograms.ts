@@ -48,16 +48,16 @@ function attach(program: LnnodedProcess) {
   return { port, client, hangUp };
 }
 
-/** A starter of lnnoded that follows the chain in this way. */
+/** A starter of lnnoded that follows the chain in this way; it tells much, unless it is asked to be quiet. */
 export const lnnodedOn =
-  (source: keyof ChainProgram['endpoints']) =>
+  (source: keyof ChainProgram['endpoints'], logLevel: 'debug' | 'info' = 'debug') =>
   async ({ name, dir, started }: Place, { endpoints }: ChainProgram): Promise<NodeProgram> => {
     const { bitcoind, esplora } = endpoints;
     if (source === 'esplora' && esplora === undefined) throw new Error('the chain has no Esplora API');
     const options = { dir, bitcoind, esplora: source === 'esplora' ? esplora : undefined, more: CONFIG };
     let hangUp = (): void => undefined;
     const program = await onFreePort(async (p2pPort) => {
-      const attempt = new LnnodedProcess({ ...options, p2pPort, env: { LNNODED_LOG__LEVEL: 'debug' } });
+      const attempt = new LnnodedProcess({ ...options, p2pPort, env: { LNNODED_LOG__LEVEL: logLevel } });
       started({
         log: () => (existsSync(attempt.logFile) ? readFileSync(attempt.logFile, 'utf8') : ''),
         stop: async () => {

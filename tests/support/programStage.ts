@@ -161,12 +161,18 @@ function waitsOver(programs: readonly Registered[]): Waits {
   };
 }
 
+type StageOptions = {
+  readonly startMs?: number;
+  /** Where everything lies; by default in memory, if there is room. */
+  readonly newFolder?: (prefix: string) => string;
+};
+
 /** Starts all programs from nothing; `close` must be called. */
 export async function startProgramStage<Chain extends ChainProgram>(
   starters: Starters<Chain>,
-  { startMs = START_MS }: { startMs?: number } = {},
+  { startMs = START_MS, newFolder = makeTempDir }: StageOptions = {},
 ): Promise<ProgramStage> {
-  const dir = makeTempDir('program-stage-');
+  const dir = newFolder('program-stage-');
   const programs: Registered[] = [];
   const { step, until } = waitsOver(programs);
   let isClosed = false;
