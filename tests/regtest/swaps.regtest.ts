@@ -122,13 +122,13 @@ regtestSuite('a swap on a real Liquid node', (stage) => {
   it('waits while electrs is killed, and ends when it is back', async () => {
     const swap = await bought(stage());
     const { electrs } = stage().regtest;
-    await electrs.stop();
+    await electrs.stop('SIGKILL');
     await pay(stage(), swap);
     await eventually('a seller that says so', async () => {
       const { modes } = await stage().admin.getStatus({});
       return modes.includes('DEGRADED') || undefined;
     });
-    await electrs.restart('SIGKILL');
+    await electrs.restart();
     expect(await endClaimed(stage(), [swap])).toEqual([TAKEN]);
   });
 });

@@ -36,8 +36,8 @@ export type Electrs = {
   unseen<T>(change: () => Promise<T>): Promise<T>;
   /** Waits until it serves the best block of its node. */
   caughtUp(): Promise<void>;
-  restart(signal?: 'SIGTERM' | 'SIGKILL'): Promise<void>;
-  stop(): Promise<void>;
+  restart(): Promise<void>;
+  stop(signal?: 'SIGTERM' | 'SIGKILL'): Promise<void>;
   tail(): string;
 };
 
@@ -137,12 +137,12 @@ export async function startElectrs(options: {
         throw new Error(`${name} did not catch up\n${program.tail()}`, { cause });
       });
     },
-    restart: async (signal = 'SIGTERM') => {
-      await program.stop(signal);
+    restart: async () => {
+      await program.stop();
       await startOn(port);
       await electrs.caughtUp();
     },
-    stop: () => program.stop(),
+    stop: (signal = 'SIGTERM') => program.stop(signal),
     tail: () => program.tail(),
   };
   await electrs.caughtUp();
