@@ -3,6 +3,7 @@ import { describe } from 'vitest';
 
 import { describeChannelLife } from '../support/channelScenario.js';
 import { daemonBinary } from '../support/daemons/binaries.js';
+import { blockSourceSuite } from '../support/daemons/blockSourceSuite.js';
 import { bitcoindExe, startBitcoind } from '../support/daemons/bitcoind.js';
 import { startLnd } from '../support/daemons/lndProgram.js';
 import { ldkServerExe, startLdkServer } from '../support/ldkServer/program.js';
@@ -10,6 +11,10 @@ import { lnnodedOn } from '../support/lnnodedPrograms.js';
 
 const lnnoded = lnnodedOn('bitcoind');
 const hasBitcoind = bitcoindExe !== undefined;
+
+describe.skipIf(!hasBitcoind)('bitcoind that was brought, as a source of blocks', () => {
+  blockSourceSuite(startBitcoind);
+});
 
 describe.skipIf(!hasBitcoind)('bitcoind that was brought', () => {
   describeChannelLife('bitcoind, lnnoded to lnnoded', { chain: startBitcoind, payer: lnnoded, payee: lnnoded });

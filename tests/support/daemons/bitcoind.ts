@@ -1,14 +1,11 @@
-/**
- * Bitcoin Core as a process on a regtest chain of its own, for whoever brings it (`BITCOIND_EXE`). Written from its
- * documentation: where this was developed there was no bitcoind to run it with.
- */
+/** Bitcoin Core as a process on a regtest chain of its own, for whoever brings it (`BITCOIND_EXE`). Ran with 29.3. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { z } from 'zod';
 
-import { onFreePort } from '../freePort.js';
-import { startChild, tailOf } from './child.js';
+import { onFreePorts } from '../freePort.js';
+import { isPortTaken, startChild, tailOf } from './child.js';
 import { makeRpc, type FullNode, type FullNodeLogin, type FullNodePlace } from './fullNode.js';
 import { FIRST_BLOCKS, makeMiner } from './miner.js';
 
@@ -19,7 +16,8 @@ const LOG_LINES = 200;
 export const bitcoindExe = process.env['BITCOIND_EXE'];
 
 /** Starts it in a folder of its own and mines the first blocks. */
-export const startBitcoind = (place: FullNodePlace): Promise<FullNode> => onFreePort((port) => startOn(place, port));
+export const startBitcoind = (place: FullNodePlace): Promise<FullNode> =>
+  onFreePorts((port) => startOn(place, port), isPortTaken);
 
 async function startOn({ dir, started }: FullNodePlace, port: number): Promise<FullNode> {
   if (bitcoindExe === undefined) throw new Error('BITCOIND_EXE names no program');
