@@ -1,5 +1,5 @@
 /** What keeps lnd from serving, and the one sentence that says so. */
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { createSeed, createWallet, unauthenticatedLndGrpc, unlockWallet } from 'lightning';
@@ -70,7 +70,7 @@ describe.skipIf(!isBuilt)('a start-up check of lnd', { timeout: SLOW }, () => {
     }
   };
   const file = (name: string, content: Buffer | string): string => {
-    writeFileSync(join(dir, name), content);
+    writeFileSync(join(dir, name), content, { mode: 0o600 });
     return join(dir, name);
   };
 
@@ -109,6 +109,12 @@ describe.skipIf(!isBuilt)('a start-up check of lnd', { timeout: SLOW }, () => {
     for (const missing of [file('empty.macaroon', ''), join(dir, 'none')]) {
       await expect(check({ macaroonFile: missing })).rejects.toMatchObject({ code: 'bad_config' });
     }
+  });
+  it('refuses a macaroon that everybody can read', async () => {
+    const macaroonFile = file('open.macaroon', readFileSync(node.adminMacaroonFile));
+    expect(await check({ macaroonFile }, 'buyer')).toBeUndefined();
+    chmodSync(macaroonFile, 0o644);
+    await expect(check({ macaroonFile })).rejects.toThrow(/expected mode 0600 on .*open.macaroon, found 0644/);
   });
   it.each([
     ['seller', 'swapd.macaroon'],

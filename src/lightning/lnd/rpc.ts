@@ -2,7 +2,7 @@
  * The wire to lnd: calls by name, each with a deadline of ours. The library gives the services' definitions; connection,
  * deadlines and cancellation are ours (docs/adr/0016-lnd.md).
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { isIP } from 'node:net';
 import { checkServerIdentity } from 'node:tls';
@@ -72,12 +72,10 @@ const CHANNEL_OPTIONS = {
   'grpc.max_receive_message_length': 256 * 1024 * 1024,
 };
 
-/** Connects lazily. @throws SwapError `bad_config` if a file cannot be read. */
+/** Connects lazily. @throws SwapError `bad_config` if a file cannot be read, or the macaroon can by everybody. */
 export function openRpc({ address, tlsCertFile, macaroonFile }: LndEndpoint): LndRpc {
   const certificate = readFile('lightning.tls_cert_file', tlsCertFile);
-  const macaroon = readFile('lightning.macaroon_file', macaroonFile).toString('hex');
-  if (macaroon === '')
-    throw new SwapError('bad_config', 'lightning.macaroon_file: expected a macaroon, found an empty file');
+  const macaroon = readMacaroon(macaroonFile);
   const host = address.slice(0, address.lastIndexOf(':')).replace(/^\[|\]$/g, '');
   const client = new Client(address, secured({ certificate, macaroon, host }), {
     ...CHANNEL_OPTIONS,
@@ -152,6 +150,16 @@ function readFile(key: string, path: string): Buffer {
   } catch (cause) {
     throw new SwapError('bad_config', `${key}: expected a readable file at ${path}`, { cause });
   }
+}
+
+/** In hex. lnd's own macaroons can be read by its group, those that lncli saves by everybody. */
+function readMacaroon(path: string): string {
+  const key = 'lightning.macaroon_file';
+  const macaroon = readFile(key, path).toString('hex');
+  if (macaroon === '') throw new SwapError('bad_config', `${key}: expected a macaroon, found an empty file`);
+  const mode = statSync(path).mode & 0o777;
+  if ((mode & 0o007) === 0) return macaroon;
+  throw new SwapError('bad_config', `${key}: expected mode 0600 on ${path}, found 0${mode.toString(8)}`);
 }
 
 type Definitions = Readonly<Record<LndMethod, MethodDefinition>>;

@@ -1,6 +1,6 @@
 /** Macaroons as docs/lightning-backends.md tells an operator to bake them: the page's own lines, run by lnd's own program. */
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { chmodSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -18,7 +18,7 @@ export function rightsOf(file: 'swapd.macaroon' | 'swap.macaroon'): readonly str
   return line.slice(start.length).split(' ');
 }
 
-/** Runs the line. @param rights instead of those of the page. @returns the macaroon's file */
+/** Runs the line and the `chmod` after it. @param rights instead of those of the page. @returns the macaroon's file */
 export async function bakeMacaroon(
   node: LndProcess,
   file: 'swapd.macaroon' | 'swap.macaroon',
@@ -39,5 +39,6 @@ export async function bakeMacaroon(
     ],
     { timeout: BAKE_MS },
   );
+  chmodSync(path, 0o600);
   return path;
 }
