@@ -1,4 +1,6 @@
 /** What makes lnd lose money when it is taken at its word: each trap, and that the port does not fall into it. */
+import type { EventEmitter } from 'node:events';
+
 import {
   createChainAddress,
   getInvoice,
@@ -304,6 +306,16 @@ describe.skipIf(!isBuilt)('lnd', { timeout: SLOW }, () => {
       stop();
       expect(await ended).toBe('ended');
     });
+    it('opens no stream for an AMP invoice of others, which lnd calls settled and pending for ever', async () => {
+      const hash = await paidAmpInvoice(pair);
+      const { seen, stop, ended } = follow();
+      const { paymentHash } = await pair.invoice();
+      await eventually('the first look', () => seen.includes(paymentHash));
+      await new Promise((done) => setTimeout(done, 1_000));
+      stop();
+      expect(await ended).toBe('ended');
+      expect(seen).not.toContain(hash);
+    });
     it('ends when lnd is killed; afterwards the same port works and the payment is held', async () => {
       const { paymentHash, preimage } = await pair.held();
       const { seen, ended } = follow();
@@ -340,3 +352,30 @@ describe.skipIf(!isBuilt)('lnd', { timeout: SLOW }, () => {
     });
   });
 });
+
+type Made = { readonly r_hash: Buffer; readonly payment_request: string };
+type RawLnd = {
+  readonly default: { addInvoice(request: object, done: (error: Error | null, made: Made) => void): void };
+  readonly router: { sendPaymentV2(request: object): EventEmitter };
+};
+
+/** By lnd's own calls: the library's know no AMP. @returns its hash */
+async function paidAmpInvoice({ payee, payer }: LndPair): Promise<string> {
+  const [seller, buyer] = [payee.node.lnd, payer.node.lnd] as unknown as [RawLnd, RawLnd];
+  const made = await new Promise<Made>((resolve, reject) => {
+    seller.default.addInvoice({ value: 1000, is_amp: true, private: true }, (error, answer) => {
+      if (error === null) resolve(answer);
+      else reject(error);
+    });
+  });
+  const { payment_request } = made;
+  const sending = buyer.router.sendPaymentV2({ payment_request, amp: true, timeout_seconds: 60, fee_limit_sat: 0 });
+  await new Promise<void>((resolve, reject) => {
+    sending.on('data', ({ status }: { status: string }) => {
+      if (status === 'SUCCEEDED') resolve();
+      if (status === 'FAILED') reject(new Error('the AMP payment failed'));
+    });
+    sending.on('error', reject);
+  });
+  return made.r_hash.toString('hex');
+}

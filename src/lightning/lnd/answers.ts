@@ -28,6 +28,8 @@ export const invoiceAnswer = z.object({
   description_hash: bytes,
   payment_request: z.string(),
   state: z.enum(['OPEN', 'ACCEPTED', 'SETTLED', 'CANCELED']),
+  /** May be paid again and again; lnd calls it settled and pending at once. Never one of ours. */
+  is_amp: z.boolean(),
   htlcs: z.array(invoiceHtlc),
 });
 

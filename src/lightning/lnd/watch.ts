@@ -119,7 +119,9 @@ function createWatcher({ rpc, lookup }: Parts, hints: Hints, signal: AbortSignal
       return;
     }
     known.delete(hash);
+    const stream = streams.get(hash);
     streams.delete(hash);
+    stream?.cancel(); // lnd ends it by itself, as a rule
     if (invoice.state === 'SETTLED') lookUntilResolved(hash).catch(() => undefined); // never throws
   };
   /** S may be given out when the HTLCs are resolved, and no stream tells when that is. */
@@ -142,7 +144,7 @@ function createWatcher({ rpc, lookup }: Parts, hints: Hints, signal: AbortSignal
       else note(data);
     });
     stream.on('error', (error: unknown) => {
-      if (!signal.aborted) hints.fail(unavailable('SubscribeSingleInvoice', error));
+      if (!signal.aborted && streams.get(hash) === stream) hints.fail(unavailable('SubscribeSingleInvoice', error));
     });
     stream.on('end', () => {
       if (streams.get(hash) === stream) hints.fail(lost());
@@ -163,13 +165,15 @@ function createWatcher({ rpc, lookup }: Parts, hints: Hints, signal: AbortSignal
 
 const lost = (): SwapError => new SwapError('lightning_unavailable', 'lnd: the stream of an open invoice ended');
 
+/** Others are none of ours: lnd knows how to settle them by itself. */
+const isHold = ({ r_preimage: secret, is_amp: isAmp }: InvoiceAnswer): boolean => !isAmp && /^0*$/.test(secret);
+
 /** Ends with the signal. @throws SwapError `lightning_unavailable`. */
 async function poll(rpc: LndRpc, watcher: Watcher, signal: AbortSignal): Promise<void> {
   const isOver = (): boolean => signal.aborted;
   while (!isOver()) {
     for await (const page of pagesOf(rpc, true)) {
-      // Invoices with a known preimage are none of ours: lnd settles them by itself.
-      for (const invoice of page.filter(({ r_preimage: secret }) => /^0*$/.test(secret))) watcher.seen(invoice);
+      for (const invoice of page.filter(isHold)) watcher.seen(invoice);
       if (isOver()) return;
     }
     await pause(POLL_MS, signal);

@@ -19,6 +19,7 @@ const invoice = (state: InvoiceAnswer['state'], ...htlcs: State[]): InvoiceAnswe
   cltv_expiry: 42n,
   description_hash: '',
   payment_request: '',
+  is_amp: false,
   state,
   htlcs: htlcs.map((each) => ({ chan_id: CHANNEL, amt_msat: 1_000_500n, expiry_height: 500, state: each })),
 });

@@ -29,6 +29,7 @@ const invoice = (change: Partial<InvoiceAnswer> = {}): InvoiceAnswer => ({
   cltv_expiry: 42n,
   description_hash: 'cd'.repeat(32),
   payment_request: 'lnbcrt1',
+  is_amp: false,
   state: 'OPEN',
   htlcs: [],
   ...change,
