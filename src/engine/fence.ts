@@ -5,9 +5,11 @@
  * wallet's spent coins with every sync, the Lightning node's invoices with the first contact. A sign of it is stored and
  * stands until the operator accepts it. What was not looked at yet counts as a sign, too, but is never stored.
  */
-import { blockHeight } from '../core/units.js';
+import { hashPreimage } from '../core/htlc.js';
+import { blockHeight, swapId } from '../core/units.js';
 import type { Swap } from '../core/swap.js';
 import { errorChain, SwapError } from '../errors.js';
+import type { HoldInvoice } from '../lightning/node.js';
 import type { HistoryEntry } from '../liquid/chain.js';
 import { dropFinding, isKnownFinding, openFindings, saveFinding, type Finding } from '../store/fence.js';
 import { knownFundings } from '../store/restored.js';
@@ -146,7 +148,9 @@ export async function compareWithNode(ctx: EngineContext): Promise<void> {
   const { pending } = ctx.comparison;
   if (!pending.has('the node')) return;
   const invoices = await ctx.lightning.listHoldInvoices(ctx.labelPrefix);
-  const unknown = invoices.filter(({ paymentHash }) => swapIdOfHash(ctx.store, paymentHash) === undefined);
+  const unknown = invoices.filter(
+    (invoice) => isOurs(ctx, invoice) && swapIdOfHash(ctx.store, invoice.paymentHash) === undefined,
+  );
   report(
     ctx,
     unknown.map(({ paymentHash, state }) => ({
@@ -156,6 +160,12 @@ export async function compareWithNode(ctx: EngineContext): Promise<void> {
     })),
   );
   pending.delete('the node');
+}
+
+/** A node that others use, too, lets them write any label; but only this seed has the preimage that belongs to it. */
+function isOurs({ labelPrefix, keys }: EngineContext, { label, paymentHash }: HoldInvoice): boolean {
+  const id = label.slice(labelPrefix.length);
+  return /^[0-9a-f]{32}$/.test(id) && hashPreimage(keys.preimageFor(swapId(id))) === paymentHash;
 }
 
 /** From here on the daemon is FENCED, also if the findings cannot be stored. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
+import { hashPreimage } from '../../../src/core/htlc.js';
 import type { FundedSwap } from '../../../src/core/swap.js';
 import { blockHash, msat, paymentHash, sat, swapId, txid, unixSecs } from '../../../src/core/units.js';
 import { readBundle, writeBundle } from '../../../src/engine/bundle.js';
@@ -218,10 +219,24 @@ const invoice = (hash: string): HoldInvoice => ({
 describe('the invoices of the node', () => {
   it('fence when the node has one of ours that the database does not know', async () => {
     insertNew(temp.store);
-    const answers = [invoice(intent.paymentHash), invoice('dd'.repeat(32))];
+    const lost = swapId('dd'.repeat(16));
+    const hash = hashPreimage(fresh().keys.preimageFor(lost));
+    const labelled = (id: string, of: string) => ({ ...invoice(of), label: `ln-liquid-swap/test/${id}` });
+    const answers = [labelled(intent.id, intent.paymentHash), labelled(lost, hash)];
     const ctx = fresh({ lightning: nodeOf({ listHoldInvoices: () => Promise.resolve(answers) }) });
     await compareWithNode(ctx);
-    expect(texts()).toEqual([`the node has our invoice ${'dd'.repeat(32)} (OPEN), and the database does not know it`]);
+    expect(texts()).toEqual([`the node has our invoice ${hash} (OPEN), and the database does not know it`]);
+  });
+
+  it('do not fence when somebody else wrote our label on his own', async () => {
+    const labels = ['', 'dd'.repeat(16), `${'dd'.repeat(16)}0`, 'no id'];
+    const answers = labels.map((id, i) => ({
+      ...invoice(`d${i}`.repeat(32)),
+      label: `ln-liquid-swap/test/${id}`,
+    }));
+    const ctx = fresh({ lightning: nodeOf({ listHoldInvoices: () => Promise.resolve(answers) }) });
+    await compareWithNode(ctx);
+    expect([texts(), fenceReason(ctx)]).toEqual([[], 'not yet compared with the chain']);
   });
 
   it('are asked for until the node answers, and then no more', async () => {
