@@ -90,8 +90,9 @@ describe('settling', () => {
   it('whose answers are lost is repeated until SETTLED is reported, and the payment is taken once', async () => {
     const swap = await bought(stage);
     rules.fate = ({ method }) => (method === 'settleInvoice' ? 'lose_answer' : undefined);
+    const far = { claimDeadlineHeight: 1_000_000 };
     rules.changeInvoice = (invoice) =>
-      invoice.state === InvoiceState.SETTLED ? { ...invoice, state: InvoiceState.HELD } : invoice;
+      invoice.state === InvoiceState.SETTLED ? { ...invoice, ...far, state: InvoiceState.HELD } : invoice;
     await pay(stage, swap);
     await paymentIs(stage, swap, 'SETTLING');
     await calledAgain(stage, 'settleInvoice', swap, 2);

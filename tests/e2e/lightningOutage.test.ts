@@ -124,10 +124,11 @@ describe('calls that are never answered', () => {
     await payHeld(stage, held);
     await paymentIs(stage, held, 'HELD');
     expect(await promptly(() => stage.admin.getStatus({}))).toBeLessThan(PROMPT_MS);
+    // Settling is not repeated while the node does not say where it is.
     await eventually('calls that ran into their deadlines', () => {
       const { count } = stage.lightning;
       const isRepeated =
-        count('settleInvoice', settled.hash) > 1 && count('cancelInvoice', canceled.hash) > 1 && orders.length > 1;
+        count('settleInvoice', settled.hash) > 0 && count('cancelInvoice', canceled.hash) > 1 && orders.length > 1;
       return Promise.resolve(isRepeated || undefined);
     });
     const seen: string[] = [];
