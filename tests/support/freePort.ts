@@ -45,7 +45,7 @@ export async function onFreePorts<T>(
 ): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await start(await freePort(), await freePort());
+      return await start(await lastingPort(), await lastingPort());
     } catch (error) {
       if (attempt === ATTEMPTS || !isPortTaken(error)) throw error;
     }

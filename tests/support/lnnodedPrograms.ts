@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { hex, pubkey, type Pubkey } from '../../src/core/units.js';
 import { connectLnnoded } from '../../src/lightning/lnnoded.js';
 import { createLogger } from '../../src/log.js';
-import { onFreePort } from './freePort.js';
+import { onFreePorts } from './freePort.js';
 import { OURS } from './interoperability.js';
 import { LnnodedProcess } from './lnnodedProcess.js';
 import type { ChainProgram, NodeProgram, Place } from './programStage.js';
@@ -48,26 +48,33 @@ function attach(program: LnnodedProcess) {
   return { port, client, hangUp };
 }
 
+/** With the process, for what a program does with lnnoded itself. */
+export type LnnodedProgram = NodeProgram & { readonly process: LnnodedProcess };
+
 /** A starter of lnnoded that follows the chain in this way; it tells much, unless it is asked to be quiet. */
 export const lnnodedOn =
   (source: keyof ChainProgram['endpoints'], logLevel: 'debug' | 'info' = 'debug') =>
-  async ({ name, dir, started }: Place, { endpoints }: ChainProgram): Promise<NodeProgram> => {
+  async ({ name, dir, started }: Place, { endpoints }: ChainProgram): Promise<LnnodedProgram> => {
     const { bitcoind, esplora } = endpoints;
     if (source === 'esplora' && esplora === undefined) throw new Error('the chain has no Esplora API');
     const options = { dir, bitcoind, esplora: source === 'esplora' ? esplora : undefined, more: CONFIG };
     let hangUp = (): void => undefined;
-    const program = await onFreePort(async (p2pPort) => {
-      const attempt = new LnnodedProcess({ ...options, p2pPort, env: { LNNODED_LOG__LEVEL: logLevel } });
-      started({
-        log: () => (existsSync(attempt.logFile) ? readFileSync(attempt.logFile, 'utf8') : ''),
-        stop: async () => {
-          hangUp();
-          await attempt.stop('SIGKILL');
-        },
-      });
-      await attempt.start();
-      return attempt;
-    });
+    const program = await onFreePorts(
+      async (p2pPort, grpcPort) => {
+        const env = { LNNODED_LOG__LEVEL: logLevel, LNNODED_GRPC__LISTEN: `127.0.0.1:${grpcPort}` };
+        const attempt = new LnnodedProcess({ ...options, p2pPort, env });
+        started({
+          log: () => (existsSync(attempt.logFile) ? readFileSync(attempt.logFile, 'utf8') : ''),
+          stop: async () => {
+            hangUp();
+            await attempt.stop('SIGKILL');
+          },
+        });
+        await attempt.start();
+        return attempt;
+      },
+      () => true,
+    );
     let life = attach(program);
     hangUp = () => {
       life.hangUp();
@@ -77,6 +84,7 @@ export const lnnodedOn =
     const { ldkVersion: version } = await life.client.getNodeInfo({});
     return {
       name,
+      process: program,
       ours: [OURS.lnnoded],
       software: [{ program: 'LDK', version }],
       nodeId: pubkey(program.ready.node_id),

@@ -167,37 +167,59 @@ type StageOptions = {
   readonly newFolder?: (prefix: string) => string;
 };
 
-/** Starts all programs from nothing; `close` must be called. */
-export async function startProgramStage<Chain extends ChainProgram>(
-  starters: Starters<Chain>,
+/** Programs in a folder of their own, known to every wait from the moment they exist. */
+export type ProgramSet = Waits & {
+  readonly dir: string;
+  /** Starts one more; its place is a folder of its name. */
+  readonly start: <T>(name: string, starter: (place: Place) => Promise<T>) => Promise<T>;
+  /** Ends everything; with `KEEP_E2E=1` the folders stay and are named. */
+  readonly close: () => Promise<void>;
+};
+
+/** A set without programs; `close` must be called. */
+export function openProgramSet(
+  prefix: string,
   { startMs = START_MS, newFolder = makeTempDir }: StageOptions = {},
-): Promise<ProgramStage> {
-  const dir = newFolder('program-stage-');
+): ProgramSet {
+  const dir = newFolder(prefix);
   const programs: Registered[] = [];
   const { step, until } = waitsOver(programs);
   let isClosed = false;
-  const close = async (): Promise<void> => {
-    isClosed = true;
-    for (const program of programs.splice(0).reverse()) await program.stop();
-    if (process.env['KEEP_E2E'] === '1') process.stdout.write(`kept: ${dir}\n`);
-    else rmSync(dir, { recursive: true, force: true });
+  return {
+    dir,
+    step,
+    until,
+    start: (name, starter) => {
+      const place: Place = {
+        name,
+        dir: join(dir, name),
+        started: (program) => {
+          if (!isClosed) {
+            programs.push({ name, ...program });
+            return;
+          }
+          program.stop().catch(() => undefined);
+          throw new Error('the stage is closed: this attempt came too late');
+        },
+      };
+      mkdirSync(place.dir);
+      return step({ what: `the start of the ${name}`, ms: startMs }, () => starter(place));
+    },
+    close: async () => {
+      isClosed = true;
+      for (const program of programs.splice(0).reverse()) await program.stop();
+      if (process.env['KEEP_E2E'] === '1') process.stdout.write(`kept: ${dir}\n`);
+      else rmSync(dir, { recursive: true, force: true });
+    },
   };
-  const start = <T>(name: string, starter: (place: Place) => Promise<T>): Promise<T> => {
-    const place: Place = {
-      name,
-      dir: join(dir, name),
-      started: (program) => {
-        if (!isClosed) {
-          programs.push({ name, ...program });
-          return;
-        }
-        program.stop().catch(() => undefined);
-        throw new Error('the stage is closed: this attempt came too late');
-      },
-    };
-    mkdirSync(place.dir);
-    return step({ what: `the start of the ${name}`, ms: startMs }, () => starter(place));
-  };
+}
+
+/** Starts all programs from nothing; `close` must be called. */
+export async function startProgramStage<Chain extends ChainProgram>(
+  starters: Starters<Chain>,
+  options: StageOptions = {},
+): Promise<ProgramStage> {
+  const { start, step, until, close } = openProgramSet('program-stage-', options);
   try {
     const chain = await start('chain', starters.chain);
     const payer = await start('payer', (place) => starters.payer(place, chain));

@@ -14,8 +14,11 @@ const LOG_LINES = 200;
 /** What the port needs for selling and buying. */
 const PERMISSIONS = ['info:read', 'invoices:read', 'invoices:write', 'offchain:read', 'offchain:write'];
 
+/** With the process, for what a program or a person does with lnd itself. */
+export type LndProgram = NodeProgram & { readonly process: LndProcess };
+
 /** Starts lnd with a fee server. */
-export async function startLnd({ name, dir, started }: Place, chain: FullNode): Promise<NodeProgram> {
+export async function startLnd({ name, dir, started }: Place, chain: FullNode): Promise<LndProgram> {
   const fees = await startFeeServer();
   const program = new LndProcess({ dir, name, chain, feeUrl: fees.url });
   let hangUp = (): void => undefined;
@@ -38,6 +41,7 @@ export async function startLnd({ name, dir, started }: Place, chain: FullNode): 
     (await getChannels({ lnd })).channels.filter(({ partner_public_key: id }) => id === peer.nodeId);
   return {
     name,
+    process: program,
     ours: [OURS.lnd],
     software: [program.software],
     nodeId: program.nodeId,

@@ -1,0 +1,67 @@
+/** Whole swaps of real programs: each seller's node with each way to pay, undisturbed, killed, late, and never paid. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { daemonBinary } from '../support/daemons/binaries.js';
+import { PAIRS, playClaimed, playHeld, playUnpaid, type Ends } from '../support/daemons/swapPlay.js';
+import { CLAIMED, GIVEN_BACK, NEVER_PAID, type End } from '../support/daemons/swapEnd.js';
+import { startSwapWorld, type SwapWorld } from '../support/daemons/swapWorld.js';
+
+const isBuilt = (['btcd', 'lnd', 'lncli'] as const).every((name) => daemonBinary(name) !== undefined);
+const START_MS = 300_000;
+const PLAY_MS = 400_000;
+
+const each = <T>(parts: Readonly<Record<string, T>>, act: (part: T) => Promise<void>): Promise<unknown> =>
+  Promise.all(Object.values(parts).map(act));
+
+describe.skipIf(!isBuilt)('swap matrix', () => {
+  let world: SwapWorld;
+  beforeAll(async () => {
+    world = await startSwapWorld();
+  }, START_MS);
+  afterAll(async () => {
+    await world.close();
+  }, START_MS);
+
+  let last: Promise<unknown> = Promise.resolve();
+  /** Played once, for all pairs, after everything before it. */
+  const once = <T>(play: () => Promise<T>): (() => Promise<T>) => {
+    let played: Promise<T> | undefined;
+    return () => {
+      played ??= last.then(play);
+      last = played.catch(() => undefined);
+      return played;
+    };
+  };
+  const unpaid = once(() => playUnpaid(world));
+  const CASES: readonly (readonly [name: string, end: End, play: () => Promise<Ends>])[] = [
+    ['claimed', CLAIMED, once(() => playClaimed(world))],
+    [
+      "the seller's swapd killed while the payment is held",
+      CLAIMED,
+      once(() =>
+        playHeld(world, 'swapd', () => each(world.sellers, ({ process }) => process.down().then(() => process.up()))),
+      ),
+    ],
+    [
+      "the seller's node killed while the payment is held",
+      CLAIMED,
+      once(() => playHeld(world, 'node', () => each(world.sellers, ({ node }) => node.restart('SIGKILL')))),
+    ],
+    [
+      "the payer's node killed while the payment is held",
+      CLAIMED,
+      once(() => playHeld(world, 'payer', () => each(world.payers, (node) => node.restart('SIGKILL')))),
+    ],
+    ['paid too late, given back, refunded', GIVEN_BACK, async () => (await unpaid()).late],
+    ['never paid, refunded', NEVER_PAID, async () => (await unpaid()).unpaid],
+  ];
+  for (const [name, end, play] of CASES) {
+    for (const pair of PAIRS) {
+      it(`seller ${pair.seller}, payer ${pair.payer}: ${name}`, { timeout: PLAY_MS }, async () => {
+        const found = (await play()).get(pair);
+        if (found instanceof Error) throw found;
+        expect(found).toEqual(end);
+      });
+    }
+  }
+});

@@ -1,0 +1,261 @@
+/** What happens to swaps of all pairs at the same time. */
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { msat } from '../../../src/core/units.js';
+import { errorChain } from '../../../src/errors.js';
+import { isEnded, type SwapRow } from '../../crash/sellerDatabase.js';
+import { endOf, sharesAfter, sharesOf, totalCltvOf, type End } from './swapEnd.js';
+import { lncli, order, PAYERS, type LncliEnd, type Pair, type Purchase } from './swapBuyer.js';
+import type { SwapEnd } from '../swapProgram.js';
+import { BACKENDS, type SwapWorld } from './swapWorld.js';
+
+export const PAIRS: readonly Pair[] = BACKENDS.flatMap((seller) => PAYERS.map((payer) => ({ seller, payer })));
+
+/** Blocks of the refund delta, and what must be left of them when a payment is taken. */
+const REFUND_DELTA = 60;
+const SETTLE_MIN = 20;
+const LOOK_MS = 50;
+const DEEPENING_MS = 300;
+/** Everything is looked up again at every block. */
+const NUDGE_MS = 3_000;
+const MOST_NUDGES = 15;
+const NEEDS_DEPTH = ['CLAIM_SEEN', 'REFUND_SEEN'];
+/** L of the profile. */
+const MAX_TOTAL_CLTV = 60;
+/** Our own limits for a payment by hand: those that the program shows, and no fee on a direct channel. */
+const LIMITS = { maxFeeMsat: msat(0n), maxTotalCltvDelta: MAX_TOTAL_CLTV, timeoutSecs: 1 };
+const DEADLINE_MS = 150_000;
+
+/** How the swap of a pair ended, or why nobody knows. */
+export type Ends = ReadonlyMap<Pair, End | Error>;
+
+type Role = Purchase & { lncli?: Promise<LncliEnd> };
+
+/** The swaps of one play. Who failed takes no part in the next steps. */
+type Cast = {
+  readonly world: SwapWorld;
+  readonly roles: readonly Role[];
+  readonly failures: Map<Pair, Error>;
+  readonly alive: () => readonly Role[];
+  readonly each: (what: string, act: (role: Role) => Promise<void>) => Promise<void>;
+  readonly until: (what: string, probe: (role: Role, row: SwapRow) => boolean | Promise<boolean>) => Promise<void>;
+};
+
+const asError = (cause: unknown, what: string): Error => new Error(`${what}: ${errorChain(cause)}`, { cause });
+
+/** One swap for every pair, made and funded; the programs of buyers stand still until they are thawed. */
+async function assemble(world: SwapWorld, name: string): Promise<Cast> {
+  const failures = new Map<Pair, Error>();
+  const roles: Role[] = [];
+  await Promise.all(
+    PAIRS.map(async (pair) => {
+      try {
+        const purchase = await order(world, pair, name);
+        purchase.run.child.kill('SIGSTOP');
+        roles.push(purchase);
+      } catch (error) {
+        failures.set(pair, asError(error, 'the order'));
+      }
+    }),
+  );
+  const alive = (): readonly Role[] => roles.filter(({ pair }) => !failures.has(pair));
+  const each: Cast['each'] = async (what, act) => {
+    const acting = alive().map(async (role) => {
+      await act(role).catch((error: unknown) => failures.set(role.pair, asError(error, what)));
+    });
+    await Promise.all(acting);
+  };
+  const until: Cast['until'] = (what, probe) =>
+    each(what, async (role) => {
+      await world.programs.until({ what, ms: DEADLINE_MS }, async () => {
+        const row = role.seller.swap(role.id);
+        return row !== undefined && (await probe(role, row));
+      });
+    });
+  const cast = { world, roles, failures, alive, each, until };
+  await whileMining(
+    cast,
+    until('funded', (_, { state }) => state === 'FUNDED'),
+  );
+  return cast;
+}
+
+/** Makes Liquid blocks for what waits for one, and a few more, until the work is done. */
+async function whileMining<T>({ world, alive }: Pick<Cast, 'world' | 'alive'>, work: Promise<T>): Promise<T> {
+  const { chain } = world.liquid;
+  let isDone = false;
+  const working = work.finally(() => (isDone = true));
+  working.catch(() => undefined); // thrown at the end
+  let minedAt = Date.now();
+  let nudges = 0;
+  while (!isDone) {
+    const age = Date.now() - minedAt;
+    const isDeepening = alive().some(({ seller, id }) => NEEDS_DEPTH.includes(seller.swap(id)?.state ?? ''));
+    const isNudge = age > NUDGE_MS && nudges < MOST_NUDGES;
+    if (chain.mempoolSize() > 0 || (isDeepening && age > DEEPENING_MS) || isNudge) {
+      if (chain.mempoolSize() === 0 && !isDeepening) nudges += 1;
+      chain.mine(1);
+      minedAt = Date.now();
+    }
+    await delay(LOOK_MS);
+  }
+  return await working;
+}
+
+/** The buyers' programs go on; who pays by hand does so as soon as the program shows the invoice. */
+async function goOn({ each, world }: Cast): Promise<void> {
+  await each('the payment', async (role) => {
+    role.run.child.kill('SIGCONT');
+    if (role.pair.payer === 'lncli') role.lncli = payByHand(world, await shownInvoice(world, role));
+    await Promise.resolve();
+  });
+}
+
+const shownInvoice = (world: SwapWorld, { run }: Role): Promise<string> =>
+  world.programs.until({ what: 'the invoice for a person' }, () =>
+    Promise.resolve(/^lnbcrt\w+$/m.exec(run.stderr())?.[0]),
+  );
+
+const payByHand = (world: SwapWorld, bolt11: string): Promise<LncliEnd> =>
+  lncli(world.payers.lnd, ['payinvoice', '--cltv_limit', `${MAX_TOTAL_CLTV}`, '--fee_limit', '1', bolt11]);
+
+/** Until every program has ended and every swap is over; then where the money is. */
+async function endsOf(cast: Cast, lastRun: (role: Role) => Promise<SwapEnd>): Promise<Ends> {
+  const { world, failures, each, until } = cast;
+  const codes = new Map<Pair, number | null>();
+  const ended = each('the end of the program', async (role) => {
+    const what = `the end of the program: ${roleName(role)}`;
+    const { code } = await world.programs.step({ what, ms: DEADLINE_MS }, () => lastRun(role));
+    codes.set(role.pair, code);
+  });
+  await whileMining(cast, Promise.all([ended, until('the end of the swap', (_, row) => isEnded(row))]));
+  await world.liquid.view.refresh();
+  const ends = new Map<Pair, End>();
+  await each('the end', async (role) => {
+    ends.set(role.pair, await endOf(world, role, codes.get(role.pair) ?? null));
+  });
+  const endOrError = (pair: Pair): End | Error => failures.get(pair) ?? ends.get(pair) ?? new Error('no end');
+  return new Map(PAIRS.map((pair) => [pair, endOrError(pair)]));
+}
+
+const roleName = ({ pair }: Role): string => `seller ${pair.seller}, payer ${pair.payer}`;
+
+/** The program that pays, and a person who types what lncli shows; if lncli died, he leaves the program running. */
+async function paidRun({ lncli: paying, run }: Role): Promise<SwapEnd> {
+  const { code, output } = (await paying) ?? { code: null, output: '' };
+  const preimage = /preimage: ([0-9a-f]{64})/.exec(output)?.[1];
+  if (code === 0 && preimage !== undefined) run.child.stdin?.write(`${preimage}\n`);
+  return await run.ended;
+}
+
+/** Plays, and compares what the sellers own in their channels with the prices of what they sold. */
+async function playPaid(world: SwapWorld, name: string, play: (cast: Cast) => Promise<Ends>): Promise<Ends> {
+  const cast = await assemble(world, name);
+  const before = await sharesOf(world);
+  const ends = await play(cast);
+  const expected = sharesAfter(before, cast.alive());
+  await world.programs.until({ what: `the sellers' channels with ${textOf(expected)}` }, async () => {
+    return textOf(await sharesOf(world)) === textOf(expected);
+  });
+  return ends;
+}
+
+const textOf = (shares: Awaited<ReturnType<typeof sharesOf>>): string =>
+  shares.map(({ seller, payer, msat: own }) => `${own.toString()} of ${payer} at ${seller}`).join(', ');
+
+/** Nothing disturbs anybody. */
+export const playClaimed = (world: SwapWorld): Promise<Ends> =>
+  playPaid(world, 'claimed', async (cast) => {
+    await goOn(cast);
+    return await endsOf(cast, paidRun);
+  });
+
+/** Something is killed while every payment is held, and started again. The sellers cannot settle meanwhile. */
+export const playHeld = (world: SwapWorld, name: string, disturb: () => Promise<unknown>): Promise<Ends> =>
+  playPaid(world, name, async (cast) => {
+    setAway(world, true);
+    try {
+      await goOn(cast);
+      await cast.until('a held payment', (_, { payment }) => payment === 'HELD');
+      await cast.each('the timelock of the payment', async (role) => {
+        const found = (await totalCltvOf(role)) ?? 0;
+        if (found > MAX_TOTAL_CLTV) throw new Error(`expected at most ${MAX_TOTAL_CLTV} blocks, found ${found}`);
+      });
+      await disturb();
+    } finally {
+      setAway(world, false);
+    }
+    return await endsOf(cast, paidRun);
+  });
+
+/** The sellers' Electrum servers: without them a payment can be held and neither taken nor refused. */
+const setAway = ({ sellers }: SwapWorld, isAway: boolean): void => {
+  for (const { proxy } of Object.values(sellers)) proxy.setAway(isAway);
+};
+
+/** Payments that come too late, and swaps that nobody pays: the sellers give back, and refund. */
+export async function playUnpaid(world: SwapWorld): Promise<{ readonly late: Ends; readonly unpaid: Ends }> {
+  const [late, unpaid] = await Promise.all([assemble(world, 'late'), assemble(world, 'unpaid')]);
+  const { chain } = world.liquid;
+  await Promise.all([walkAway(late, world), walkAway(unpaid, world)]);
+  setAway(world, true);
+  try {
+    chain.mine(REFUND_DELTA - SETTLE_MIN + 1);
+    await late.each('the late payment', (role) => payLate(world, role));
+    await late.until('a held payment', (_, { payment }) => payment === 'HELD');
+  } finally {
+    setAway(world, false);
+  }
+  for (const cast of [late, unpaid])
+    await cast.until('a cancelled invoice', (_, { payment }) => payment === 'CANCELED');
+  await late.each('what became of the late payment', (role) => expectGivenBack(world, role));
+  chain.mine(SETTLE_MIN);
+  for (const cast of [late, unpaid]) {
+    await whileMining(
+      cast,
+      cast.until('a refund', (_, row) => isEnded(row)),
+    );
+  }
+  const resumed = (role: Role): Promise<SwapEnd> => role.resume();
+  return { late: await endsOf(late, resumed), unpaid: await endsOf(unpaid, resumed) };
+}
+
+/** The buyers leave: before they pay, and by hand after they have seen the invoice. */
+const walkAway = ({ each }: Cast, world: SwapWorld): Promise<void> =>
+  each('the end of the visit', async (role) => {
+    if (role.pair.payer === 'lncli') {
+      role.run.child.kill('SIGCONT');
+      await shownInvoice(world, role);
+    }
+    role.run.child.kill('SIGKILL');
+    await role.run.ended;
+  });
+
+const bolt11Of = async ({ seller, hash }: Role): Promise<string> =>
+  (await seller.node.port.lookupInvoice(hash))?.bolt11 ?? '';
+
+/** By the node itself: the buyer's program would refuse. */
+async function payLate(world: SwapWorld, role: Role): Promise<void> {
+  const bolt11 = await bolt11Of(role);
+  if (role.pair.payer === 'lncli') role.lncli = payByHand(world, bolt11);
+  else await role.node.port.pay({ bolt11, ...LIMITS });
+}
+
+/** The payment failed at its payer, and so does another attempt. */
+async function expectGivenBack(world: SwapWorld, role: Role): Promise<void> {
+  const { node, hash } = role;
+  const failed = (): Promise<unknown> =>
+    world.programs.until(
+      { what: 'a failed payment' },
+      async () => (await node.port.lookupPayment(hash))?.state === 'FAILED',
+    );
+  await failed();
+  const first = await role.lncli;
+  await payLate(world, role);
+  for (const end of [first, await role.lncli]) {
+    if (end !== undefined && (end.code === 0 || end.output.includes('SUCCEEDED'))) {
+      throw new Error(`expected a payment by hand that fails, found ${end.output}`);
+    }
+  }
+  await failed();
+}
