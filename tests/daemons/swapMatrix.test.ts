@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { daemonBinary } from '../support/daemons/binaries.js';
-import { PAIRS, playClaimed, playHeld, playUnpaid, type Ends } from '../support/daemons/swapPlay.js';
+import { PAIRS } from '../support/daemons/swapCast.js';
+import { playClaimed, playHeld, playUnpaid, type Ends } from '../support/daemons/swapPlay.js';
 import { CLAIMED, GIVEN_BACK, NEVER_PAID, type End } from '../support/daemons/swapEnd.js';
 import { startSwapWorld, type SwapWorld } from '../support/daemons/swapWorld.js';
 

@@ -56,7 +56,7 @@ async function payerFlags({ payers }: SwapWorld, payer: Payer): Promise<readonly
 }
 
 /** Flags of `swap` for a buyer with this data directory, which is made. */
-export async function buyerFlags(world: SwapWorld, { seller, payer }: Pair, dir: string): Promise<readonly string[]> {
+async function buyerFlags(world: SwapWorld, { seller, payer }: Pair, dir: string): Promise<readonly string[]> {
   const { address, node } = world.sellers[seller];
   initDataDir(dir);
   const { host, port } = world.liquid.electrum;

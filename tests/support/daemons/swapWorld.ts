@@ -74,7 +74,7 @@ export async function startSwapWorld(): Promise<SwapWorld> {
 }
 
 /** A chain of its own with an asset. */
-export async function startLiquid({ dir, started }: Place): Promise<LiquidWorld> {
+async function startLiquid({ dir, started }: Place): Promise<LiquidWorld> {
   const { chain, port } = await onFreePort(async (free) => ({
     chain: await openLiquidSide({ dir, port: free }),
     port: free,
