@@ -2,6 +2,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { daemonBinary } from '../support/daemons/binaries.js';
+import { OURS, ranAgainst, type Played } from '../support/interoperability.js';
+import type { Pair } from '../support/daemons/swapBuyer.js';
 import { PAIRS } from '../support/daemons/swapCast.js';
 import { playClaimed, playHeld, playUnpaid, type Ends } from '../support/daemons/swapPlay.js';
 import { CLAIMED, GIVEN_BACK, NEVER_PAID, type End } from '../support/daemons/swapEnd.js';
@@ -56,13 +58,28 @@ describe.skipIf(!isBuilt)('swap matrix', () => {
     ['paid too late, given back, refunded', GIVEN_BACK, async () => (await unpaid()).late],
     ['never paid, refunded', NEVER_PAID, async () => (await unpaid()).unpaid],
   ];
-  for (const [name, end, play] of CASES) {
-    for (const pair of PAIRS) {
-      it(`seller ${pair.seller}, payer ${pair.payer}: ${name}`, { timeout: PLAY_MS }, async () => {
-        const found = (await play()).get(pair);
-        if (found instanceof Error) throw found;
-        expect(found).toEqual(end);
-      });
-    }
+  for (const pair of PAIRS) {
+    describe(`seller ${pair.seller}, payer ${pair.payer}`, () => {
+      ranAgainst(() => playedBy(world, pair));
+      for (const [name, end, play] of CASES) {
+        it(name, { timeout: PLAY_MS }, async () => {
+          const found = (await play()).get(pair);
+          if (found instanceof Error) throw found;
+          expect(found).toEqual(end);
+        });
+      }
+    });
   }
 });
+
+/** What a pair plays with. */
+function playedBy({ bitcoin, sellers, payers }: SwapWorld, { seller, payer }: Pair): Played {
+  const { node } = sellers[seller];
+  const paying = payers[payer === 'lncli' ? 'lnd' : payer];
+  const byHand = { program: 'lncli', version: payers.lnd.process.software.version };
+  return {
+    ours: [OURS.swaps, ...node.ours, ...(payer === 'lncli' ? [] : paying.ours)],
+    what: `whole swaps: seller on ${seller}, paid from ${payer === 'lncli' ? 'lnd by hand (lncli)' : payer}`,
+    software: [...bitcoin.software, ...node.software, ...paying.software, ...(payer === 'lncli' ? [byHand] : [])],
+  };
+}

@@ -38,13 +38,10 @@ export type Purchase = {
   readonly resume: () => Promise<SwapEnd>;
 };
 
-/** What the flags of `swap` say of the payer's node. @returns nothing for a person who pays by hand. */
-async function payerFlags({ payers }: SwapWorld, payer: Payer): Promise<readonly string[]> {
-  if (payer === 'lncli') return [];
-  const { backend, address, token_file, macaroon_file, tls_cert_file } = await lightningSection(
-    payers[payer],
-    'swap.macaroon',
-  );
+/** Flags of `swap` that name the node that pays. */
+export async function payerFlags(node: SwapNode): Promise<readonly string[]> {
+  const section = await lightningSection(node, 'swap.macaroon');
+  const { backend, address, token_file, macaroon_file, tls_cert_file } = section;
   const flags = {
     '--lightning-backend': backend,
     '--lightning-address': address,
@@ -56,14 +53,14 @@ async function payerFlags({ payers }: SwapWorld, payer: Payer): Promise<readonly
 }
 
 /** Flags of `swap` for a buyer with this data directory, which is made. */
-async function buyerFlags(world: SwapWorld, { seller, payer }: Pair, dir: string): Promise<readonly string[]> {
+function buyerFlags(world: SwapWorld, { seller, payer }: Pair, dir: string): readonly string[] {
   const { address, node } = world.sellers[seller];
   initDataDir(dir);
   const { host, port } = world.liquid.electrum;
   return [
     ...['--seller', address, '--seller-node-id', node.nodeId, '--electrum', `tcp://${host}:${port}`],
     ...['--data-dir', dir, '--json'],
-    ...(await payerFlags(world, payer)),
+    ...(payer === 'lncli' ? ['--pay', 'external'] : world.payerFlags[payer]),
   ];
 }
 
@@ -81,13 +78,12 @@ function follow({ started }: Place, args: readonly string[]): SwapRun {
 }
 
 /** Starts `swap buy` and waits until the seller has made the swap. The funding waits for a block. */
-export async function order(world: SwapWorld, pair: Pair, name: string): Promise<Purchase> {
+export function order(world: SwapWorld, pair: Pair, name: string): Promise<Purchase> {
   const label = `${name}-${pair.seller}-${pair.payer}`;
   const { programs } = world;
-  return await programs.start(label, async (place) => {
+  return programs.start(label, async (place) => {
     const dir = join(place.dir, 'data');
-    const flags = [...(await buyerFlags(world, pair, dir)), '--timeout', `${TIMEOUT_SECS}`];
-    if (pair.payer === 'lncli') flags.push('--pay', 'external');
+    const flags = [...buyerFlags(world, pair, dir), '--timeout', `${TIMEOUT_SECS}`];
     const run = follow(place, ['buy', '--asset', world.liquid.asset, '--amount', AMOUNT, ...flags]);
     const created = await eventually(
       'a swap',

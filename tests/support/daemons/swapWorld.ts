@@ -13,6 +13,7 @@ import { openProgramSet, type NodeProgram, type Place, type ProgramSet } from '.
 import { startBtcd } from './btcd.js';
 import type { FullNode } from './fullNode.js';
 import { startLnd, type LndProgram } from './lndProgram.js';
+import { payerFlags } from './swapBuyer.js';
 import { startSwapSeller, type SwapSeller } from './swapSeller.js';
 
 export const BACKENDS = ['lnnoded', 'lnd'] as const;
@@ -42,6 +43,7 @@ export type SwapWorld = {
   readonly bitcoin: FullNode;
   readonly sellers: Readonly<Record<Backend, SwapSeller>>;
   readonly payers: Nodes;
+  readonly payerFlags: Readonly<Record<Backend, readonly string[]>>;
   readonly close: () => Promise<void>;
 };
 
@@ -66,7 +68,8 @@ export async function startSwapWorld(): Promise<SwapWorld> {
     await step({ what: 'the channels' }, () => openChannels(programs, bitcoin, sellerNodes, payers));
     const [onLnnoded, onLnd] = await sold;
     const sellers = { lnnoded: onLnnoded, lnd: onLnd };
-    return { programs, liquid, bitcoin, sellers, payers, close: programs.close };
+    const flags = { lnnoded: await payerFlags(payers.lnnoded), lnd: await payerFlags(payers.lnd) };
+    return { programs, liquid, bitcoin, sellers, payers, payerFlags: flags, close: programs.close };
   } catch (error) {
     await programs.close();
     throw error;
@@ -93,6 +96,8 @@ async function openChannels(programs: ProgramSet, bitcoin: FullNode, sellers: No
   const { until } = programs;
   const ways = all(payers).flatMap((from) => all(sellers).map((to) => ({ from, to })));
   for (const { from } of ways) await bitcoin.fund(await from.newAddress(), CAPACITY_SATS + FEES_SATS);
+  // A seller must be able to pay for taking a payment on the chain.
+  for (const to of all(sellers)) await bitcoin.fund(await to.newAddress(), FEES_SATS);
   await bitcoin.mine(1);
   const coins = BigInt(all(sellers).length) * CAPACITY_SATS;
   const open = async (from: NodeProgram): Promise<void> => {
