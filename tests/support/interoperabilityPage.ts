@@ -33,7 +33,8 @@ export type Ran = {
 
 /** The row of a group of so many tests, all of them passed. */
 export function rowOf(played: Played, place: { suite: string; node: string; tests: number }): Row {
-  const list = (words: readonly string[]): string => [...new Set(words)].sort().join(', ');
+  const list = (words: readonly string[]): string =>
+    [...new Set(words)].sort((one, other) => (one.toLowerCase() < other.toLowerCase() ? -1 : 1)).join(', ');
   const beside = list(played.software.map(({ program, version }) => `${program} ${version}`));
   return { ours: list(played.ours), what: played.what, beside, ...place, tests: `${place.tests}` };
 }

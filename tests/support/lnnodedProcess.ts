@@ -11,6 +11,7 @@ import { z } from 'zod';
 
 import { LightningNodeServiceDefinition } from '../../src/gen/lnnode/v1/lnnode.js';
 import { lastingPort } from './freePort.js';
+import { freezeProcess } from './freeze.js';
 
 const PROGRAM = fileURLToPath(new URL('../../dist/lnnode/main.js', import.meta.url));
 /** Also enough for weeks of blocks. */
@@ -143,7 +144,7 @@ ${options.more ?? ''}
 
   /** Stops the process in its tracks, or lets it go on. */
   freeze(isFrozen: boolean): void {
-    this.#child?.kill(isFrozen ? 'SIGSTOP' : 'SIGCONT');
+    if (this.#child?.pid !== undefined) freezeProcess(this.#child.pid, isFrozen);
   }
 
   /** A gRPC client with the node's token. */

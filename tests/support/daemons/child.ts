@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 
 import { eventually } from '../eventually.js';
+import { freezeProcess } from '../freeze.js';
 
 const STOP_MS = 60_000;
 
@@ -105,7 +106,7 @@ export async function startChild({ name, program, args, dir, logFile }: ChildOpt
       return child.exitCode;
     },
     freeze: (isFrozen) => {
-      child.kill(isFrozen ? 'SIGSTOP' : 'SIGCONT');
+      if (!hasEnded()) freezeProcess(pid, isFrozen);
     },
   };
 }
