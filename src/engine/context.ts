@@ -34,6 +34,8 @@ export type Comparison = {
   readonly pending: Set<'the chain' | 'the node'>;
   /** Spends of the wallet that this database knows: they were looked up once. */
   readonly knownSpends: Set<Txid>;
+  /** The comparison with the node that is under way. */
+  withNode: Promise<void> | undefined;
 };
 
 export type EngineContext = {

@@ -27,6 +27,7 @@ const BATCH = 20;
 export const newComparison = (): Comparison => ({
   pending: new Set(['the chain', 'the node']),
   knownSpends: new Set(),
+  withNode: undefined,
 });
 
 /** Why the daemon is FENCED, as sentences; undefined if it is not. */
@@ -143,10 +144,20 @@ async function isRealSpend(ctx: EngineContext, { txid, height }: HistoryEntry): 
   return true;
 }
 
-/** The comparison with the node's invoices; once is enough, because every later one is in the database first. */
+/**
+ * The comparison with the node's invoices; once is enough, because every later one is in the database first. Who asks while
+ * it runs waits for the same one: to list many invoices costs a node a lot.
+ */
 export async function compareWithNode(ctx: EngineContext): Promise<void> {
-  const { pending } = ctx.comparison;
-  if (!pending.has('the node')) return;
+  const { comparison } = ctx;
+  if (!comparison.pending.has('the node')) return;
+  comparison.withNode ??= compareInvoices(ctx).finally(() => {
+    comparison.withNode = undefined;
+  });
+  await comparison.withNode;
+}
+
+async function compareInvoices(ctx: EngineContext): Promise<void> {
   const invoices = await ctx.lightning.listHoldInvoices(ctx.labelPrefix);
   const unknown = invoices.filter(
     (invoice) => isOurs(ctx, invoice) && swapIdOfHash(ctx.store, invoice.paymentHash) === undefined,
@@ -159,7 +170,7 @@ export async function compareWithNode(ctx: EngineContext): Promise<void> {
       text: `the node has our invoice ${paymentHash} (${state}), and the database does not know it`,
     })),
   );
-  pending.delete('the node');
+  ctx.comparison.pending.delete('the node');
 }
 
 /** A node that others use, too, lets them write any label; but only this seed has the preimage that belongs to it. */

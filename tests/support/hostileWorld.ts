@@ -84,7 +84,7 @@ export class HostileWorld implements AsyncDisposable {
       wallet: openWallet({ seed: SEED, network: 'regtest', chain, worker, log, cache }),
       serversNeeded: isAlone ? 1 : 2,
       health: { ...engine.ctx.health, tip: undefined, alarms: [] },
-      comparison: { pending: new Set(), knownSpends: new Set() },
+      comparison: { pending: new Set(), knownSpends: new Set(), withNode: undefined },
       strangers: new Set(),
     };
     const close = async (): Promise<void> => {

@@ -122,7 +122,7 @@ export function engineContext(temp: TempStore, over: Partial<EngineContext> = {}
       fence: undefined,
       alarms: [],
     },
-    comparison: { pending: new Set(), knownSpends: new Set() },
+    comparison: { pending: new Set(), knownSpends: new Set(), withNode: undefined },
     strangers: new Set(),
     htlcScripts: new Map(),
     changes: new EventEmitter(),
