@@ -152,6 +152,8 @@ function invoiceMethods(client: NodeClient, call: Ask): InvoiceMethods {
     });
   return {
     createHoldInvoice: async (request) => {
+      if (request.minFinalCltvDelta <= 0)
+        throw new SwapError('lightning_unavailable', 'lnnoded: expected minFinalCltvDelta of at least 1'); // 0 is its default
       const message = {
         ...request,
         paymentHash: bytes(request.paymentHash),

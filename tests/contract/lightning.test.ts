@@ -4,7 +4,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.js';
 import type { LightningWorld } from '../support/lightningWorld.js';
 import { lnnodedBackend } from '../support/lnnodedPortWorld.js';
-import { portSuite } from './port/portSuite.js';
+import { portScene, portSuite } from './port/portSuite.js';
 
 /** Times when the payer could not use its channels. */
 const lost: number[] = [];
@@ -25,7 +25,8 @@ function watch(world: LightningWorld): void {
   }, 100);
 }
 
-portSuite(lnnodedBackend({ ready: watch }));
+const backend = lnnodedBackend({ ready: watch });
+portSuite(portScene(backend), backend);
 
 afterAll(() => {
   clearInterval(watcher);

@@ -7,13 +7,15 @@ import type { Software } from './interoperability.js';
 import { amountOf, putTogether, takeApart } from './bolt11Parts.js';
 import { startLightningWorld, type LightningWorld, type Peer } from './lightningWorld.js';
 import { lnnodedKey } from './lnnodedKey.js';
+import type { LnnodedProcess } from './lnnodedProcess.js';
 
 const TAIL_LINES = 20;
 
-const LNNODED: Traits = {
+export const LNNODED: Traits = {
   backend: 'lnnoded',
   finalCltv: { taken: [24, 42, 144], refused: [23, 145] },
   givesBackBlocksEarly: 21,
+  closesBlocksEarly: 18,
   leastCap: (finalCltv, hops) => finalCltv + Math.max(hops, 1),
   blocksAdded: 2,
   blocksOverCap: 1,
@@ -32,27 +34,31 @@ const LNNODED: Traits = {
     deadline: 'DEADLINE',
   },
   lateArrivals: ['CANCELED'],
-  resolvedWithinBlocks: 6,
+  resolvedAfterBlocks: { least: 1, most: 12 },
   callMs: 10_000,
 };
 
-function portNode(peer: Peer): PortNode {
-  const { process } = peer;
-  const nodeId = pubkey(process.ready.node_id);
-  return {
-    traits: LNNODED,
-    nodeId,
-    port: peer.port,
-    signAnew: (bolt11, amountMsat) => {
-      const parts = { ...takeApart(bolt11), amount: amountOf(amountMsat) };
-      return Promise.resolve(putTogether(parts, lnnodedKey(process.dataDir, nodeId)));
-    },
-    pendingHtlcs: async () => {
-      const { channels } = await peer.client.listChannels({});
-      return channels.reduce((sum, { pendingHtlcs }) => sum + pendingHtlcs, 0);
-    },
-  };
-}
+/** What a test does with lnnoded beside the port. @param client of its present life. */
+export const lnnodedExtras = (
+  { dataDir, ready }: LnnodedProcess,
+  client: () => Peer['client'],
+): Pick<PortNode, 'signAnew' | 'pendingHtlcs'> => ({
+  signAnew: (bolt11, amountMsat) => {
+    const parts = { ...takeApart(bolt11), amount: amountOf(amountMsat) };
+    return Promise.resolve(putTogether(parts, lnnodedKey(dataDir, ready.node_id)));
+  },
+  pendingHtlcs: async () => {
+    const { channels } = await client().listChannels({});
+    return channels.reduce((sum, { pendingHtlcs }) => sum + pendingHtlcs, 0);
+  },
+});
+
+const portNode = (peer: Peer): PortNode => ({
+  traits: LNNODED,
+  nodeId: pubkey(peer.process.ready.node_id),
+  port: peer.port,
+  ...lnnodedExtras(peer.process, () => peer.client),
+});
 
 /** LDK as the nodes name it. */
 const ldkOf = (world: LightningWorld, names: readonly string[]): Promise<Software[]> =>
@@ -72,6 +78,9 @@ function portWorldOf(world: LightningWorld, names: readonly string[]): PortWorld
     node: (name) => portNode(world.peer(name)),
     tipHeight: () => Promise.resolve(chain.tip.height),
     mempoolSize: () => Promise.resolve(chain.mempoolTxids().length),
+    openChannels: async (channels) => {
+      for (const channel of channels) await world.openChannel(channel);
+    },
     reorg: async (depth) => {
       chain.reorg(depth);
       await world.caughtUp();

@@ -56,6 +56,16 @@ export function invoiceSuite(scene: Scene, { payee }: Backend): void {
       await expect(scene.payee.createHoldInvoice(request)).rejects.toMatchObject(unavailable);
       expect(await scene.payee.lookupInvoice(paymentHash)).toBeUndefined();
     });
+    it.each([
+      ['expirySecs', 0],
+      ['expirySecs', -5],
+      ['minFinalCltvDelta', 0],
+    ] as const)('is refused with %s %i: some nodes take that for a default', async (field, value) => {
+      const { paymentHash } = newSecret();
+      const made = scene.payee.createHoldInvoice(invoiceRequest(paymentHash, { [field]: value }));
+      await expect(made).rejects.toMatchObject(unavailable);
+      expect(await scene.payee.lookupInvoice(paymentHash)).toBeUndefined();
+    });
     it('is the same when asked for again with the same fields', async () => {
       const { request, invoice } = await scene.newInvoice();
       expect(await scene.payee.createHoldInvoice(request)).toEqual(invoice);

@@ -29,6 +29,43 @@ export function limitSuite(scene: Scene, { payer, payee }: Backend): void {
       expect(timeout).toBeLessThanOrEqual(tip + maxTotalCltvDelta + payer.blocksOverCap);
       await scene.payee.cancelInvoice(paymentHash);
     });
+    it.each([0, -1])('of %i, which some nodes take for none, is refused', async (maxTotalCltvDelta) => {
+      const { invoice, paymentHash } = await scene.newInvoice();
+      const payment = scene.payer.pay(payRequest(invoice.bolt11, { maxTotalCltvDelta }));
+      await expect(payment).rejects.toMatchObject(unavailable);
+      expect(await scene.payer.lookupPayment(paymentHash)).toBeUndefined();
+      expect(await scene.payee.lookupInvoice(paymentHash)).toEqual(invoice);
+    });
+  });
+
+  describe('the deadline of a held payment', () => {
+    it('is told early enough: a block before it the payment is taken, at it it goes back for ever', async () => {
+      const limits = { maxTotalCltvDelta: payer.leastCap(FINAL_CLTV, 0), timeoutSecs: 60 };
+      const taken = await scene.heldInvoice(limits);
+      const left = await scene.heldInvoice(limits);
+      const deadline = left.held.claimDeadlineHeight ?? 0;
+      expect(taken.held.claimDeadlineHeight).toBe(deadline);
+      await scene.world.mine(deadline - 1 - (await scene.world.tipHeight()));
+      expect(await scene.payee.lookupInvoice(left.paymentHash)).toEqual(left.held);
+      await scene.payee.settleInvoice(taken.preimage);
+      expect(await taken.payment).toMatchObject({ state: 'SUCCEEDED' });
+
+      await scene.world.mine(1);
+      expect(await scene.inState(left.paymentHash, 'CANCELED')).toMatchObject({
+        cancelReason: payee.cancelReasons.deadline,
+        claimDeadlineHeight: undefined,
+      });
+      expect(await left.payment).toMatchObject({ state: 'FAILED' });
+      await expect(scene.payee.settleInvoice(left.preimage)).rejects.toMatchObject(unavailable);
+      await scene.world.allUsable(); // nobody closed a channel over it
+      expect(await scene.payee.lookupInvoice(taken.paymentHash)).toMatchObject({ state: 'SETTLED' });
+    });
+  });
+}
+
+/** Over a node in between: `other` pays `payer`, by way of the payee. */
+export function hopSuite(scene: Scene, { payee }: Backend): void {
+  describe('the CLTV cap of a payment over a hop', () => {
     it('counts the hops in between', async () => {
       const { invoice, preimage, paymentHash } = await scene.newInvoice({}, scene.world.node('payer'));
       const least = payee.leastCap(FINAL_CLTV, payee.hop.cltvDelta);
@@ -63,30 +100,6 @@ export function limitSuite(scene: Scene, { payer, payee }: Backend): void {
       expect(await scene.payer.lookupInvoice(paymentHash)).toMatchObject({ state: 'OPEN', heldMsat: 0n });
       await scene.payer.cancelInvoice(paymentHash); // and with it a part that is out
       await scene.until('FAILED', async () => (await scene.other.lookupPayment(paymentHash))?.state === 'FAILED');
-    });
-  });
-
-  describe('the deadline of a held payment', () => {
-    it('is told early enough: a block before it the payment is taken, at it it goes back for ever', async () => {
-      const limits = { maxTotalCltvDelta: payer.leastCap(FINAL_CLTV, 0), timeoutSecs: 60 };
-      const taken = await scene.heldInvoice(limits);
-      const left = await scene.heldInvoice(limits);
-      const deadline = left.held.claimDeadlineHeight ?? 0;
-      expect(taken.held.claimDeadlineHeight).toBe(deadline);
-      await scene.world.mine(deadline - 1 - (await scene.world.tipHeight()));
-      expect(await scene.payee.lookupInvoice(left.paymentHash)).toEqual(left.held);
-      await scene.payee.settleInvoice(taken.preimage);
-      expect(await taken.payment).toMatchObject({ state: 'SUCCEEDED' });
-
-      await scene.world.mine(1);
-      expect(await scene.inState(left.paymentHash, 'CANCELED')).toMatchObject({
-        cancelReason: payee.cancelReasons.deadline,
-        claimDeadlineHeight: undefined,
-      });
-      expect(await left.payment).toMatchObject({ state: 'FAILED' });
-      await expect(scene.payee.settleInvoice(left.preimage)).rejects.toMatchObject(unavailable);
-      await scene.world.allUsable(); // nobody closed a channel over it
-      expect(await scene.payee.lookupInvoice(taken.paymentHash)).toMatchObject({ state: 'SETTLED' });
     });
   });
 }

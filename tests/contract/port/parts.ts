@@ -7,8 +7,8 @@ import { payRequest, unavailable, type Scene } from './scene.js';
 /** More than any one channel of the payer can send. */
 const LARGE_MSAT = msat(1_800_000_000n);
 
-/** Leaves the payer without coins in its channel, so it comes last. */
-export function partsSuite(scene: Scene): void {
+/** Over two channels of the payer. */
+export function setSuite(scene: Scene): void {
   describe('a payment in two parts', () => {
     it('goes back whole when it is canceled', async () => {
       await scene.noHtlcLeft();
@@ -21,6 +21,13 @@ export function partsSuite(scene: Scene): void {
       await scene.noHtlcLeft();
       expect(await scene.payer.inboundCapacityMsat()).toBe(before);
     });
+  });
+}
+
+/** With `other` between the payer and the payee. Leaves the payer without coins in its channel, so it comes last. */
+export function partsSuite(scene: Scene): void {
+  setSuite(scene);
+  describe('a payment of which a part has arrived', () => {
     it('is not HELD before the last part, and is then one payment', async () => {
       const { paymentHash, preimage, invoice } = await scene.newInvoice({ amountMsat: LARGE_MSAT });
       scene.world.freeze('other', true); // between the payer and the payee, for one of the parts

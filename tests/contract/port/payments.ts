@@ -33,14 +33,6 @@ export function paymentSuite(scene: Scene, { payer, payee }: Backend): void {
       await scene.noHtlcLeft();
       expect((await scene.payer.inboundCapacityMsat()) - capacity).toBe(AMOUNT_MSAT);
     });
-    it('stays held when somebody else pays the same invoice too', async () => {
-      const { paymentHash, preimage, payment, invoice } = await scene.heldInvoice();
-      expect(await scene.other.pay(payRequest(invoice.bolt11))).toMatchObject({ state: 'FAILED' });
-      expect(await scene.payee.lookupInvoice(paymentHash)).toMatchObject({ state: 'HELD', heldMsat: AMOUNT_MSAT });
-      await scene.payee.settleInvoice(preimage);
-      expect(await payment).toMatchObject({ state: 'SUCCEEDED' });
-      expect(await scene.other.pay(payRequest(invoice.bolt11))).toMatchObject({ state: 'FAILED' });
-    });
     it.each(['SUCCEEDED', 'FAILED'] as const)(
       'is still in flight when the call ends first, and is found %s later',
       async (outcome) => {
@@ -59,16 +51,18 @@ export function paymentSuite(scene: Scene, { payer, payee }: Backend): void {
     });
   });
 
-  describe('another amount than was asked for', () => {
-    it.each([1n, AMOUNT_MSAT])('%i msat more is held, told and taken as it came', async (more) => {
-      const { paymentHash, preimage, invoice } = await scene.newInvoice();
-      const heldMsat = AMOUNT_MSAT + more;
-      const payment = scene.payer.pay(payRequest(await scene.world.node('payee').signAnew(invoice.bolt11, heldMsat)));
-      expect(await scene.heldBy(payment, paymentHash)).toMatchObject({ heldMsat, amountMsat: AMOUNT_MSAT });
-      await scene.payee.settleInvoice(preimage);
-      expect(await payment).toMatchObject({ state: 'SUCCEEDED' });
-      expect(await scene.inState(paymentHash, 'SETTLED')).toMatchObject({ heldMsat, amountMsat: AMOUNT_MSAT });
-    });
+  describe(`another amount than the ${AMOUNT_MSAT} msat that were asked for`, () => {
+    it.each([AMOUNT_MSAT + 1n, 2n * AMOUNT_MSAT, 3n * AMOUNT_MSAT])(
+      '%i msat are held, told and taken',
+      async (heldMsat) => {
+        const { paymentHash, preimage, invoice } = await scene.newInvoice();
+        const payment = scene.payer.pay(payRequest(await scene.world.node('payee').signAnew(invoice.bolt11, heldMsat)));
+        expect(await scene.heldBy(payment, paymentHash)).toMatchObject({ heldMsat, amountMsat: AMOUNT_MSAT });
+        await scene.payee.settleInvoice(preimage);
+        expect(await payment).toMatchObject({ state: 'SUCCEEDED' });
+        expect(await scene.inState(paymentHash, 'SETTLED')).toMatchObject({ heldMsat, amountMsat: AMOUNT_MSAT });
+      },
+    );
     it('one msat less is never held, and the whole amount can still be paid', async () => {
       const { paymentHash, preimage, invoice } = await scene.newInvoice();
       const less = await scene.world.node('payee').signAnew(invoice.bolt11, AMOUNT_MSAT - 1n);
@@ -153,5 +147,19 @@ export function paymentSuite(scene: Scene, { payer, payee }: Backend): void {
     await scene.payee.settleInvoice(preimage);
     expect(await payment).toMatchObject({ state: 'SUCCEEDED' });
     expect(await scene.inState(paymentHash, 'SETTLED')).toMatchObject({ heldMsat: amountMsat });
+  });
+}
+
+/** With somebody else who can pay the payee. */
+export function rivalSuite(scene: Scene): void {
+  describe('a payment of two payers', () => {
+    it('stays held when somebody else pays the same invoice too', async () => {
+      const { paymentHash, preimage, payment, invoice } = await scene.heldInvoice();
+      expect(await scene.other.pay(payRequest(invoice.bolt11))).toMatchObject({ state: 'FAILED' });
+      expect(await scene.payee.lookupInvoice(paymentHash)).toMatchObject({ state: 'HELD', heldMsat: AMOUNT_MSAT });
+      await scene.payee.settleInvoice(preimage);
+      expect(await payment).toMatchObject({ state: 'SUCCEEDED' });
+      expect(await scene.other.pay(payRequest(invoice.bolt11))).toMatchObject({ state: 'FAILED' });
+    });
   });
 }

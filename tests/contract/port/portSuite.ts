@@ -2,21 +2,28 @@
  * The contract of the Lightning port (src/lightning/node.ts), for every kind of node. What a backend does in its own way
  * is one of its traits, which are asserted here.
  */
-import { vi } from 'vitest';
+import { beforeAll, describe, vi } from 'vitest';
 
 import { OURS, ranAgainst } from '../../support/interoperability.js';
 import { frozenSuite } from './frozen.js';
 import { invoiceSuite } from './invoices.js';
-import { limitSuite } from './limits.js';
-import { partsSuite } from './parts.js';
-import { paymentSuite } from './payments.js';
-import type { Backend } from './portWorld.js';
-import { restartSuite } from './restarts.js';
+import { hopSuite, limitSuite } from './limits.js';
+import { partsSuite, setSuite } from './parts.js';
+import { paymentSuite, rivalSuite } from './payments.js';
+import type { Backend, ChannelOptions } from './portWorld.js';
+import { killSuite, restartSuite } from './restarts.js';
 import { openScene, type Scene } from './scene.js';
+import { timedOutSuite } from './timedOut.js';
 import { vanishedPayerSuite } from './vanishedPayer.js';
 import { watchSuite } from './watch.js';
 
 const PATIENCE = { testTimeout: 120_000, hookTimeout: 180_000 };
+const LONE_CHANNEL: ChannelOptions = {
+  from: 'payer',
+  to: 'payee',
+  capacitySats: 5_000_000n,
+  pushMsat: 1_000_000_000n,
+};
 
 /** A line of docs/interoperability.md for the group, or the file, that calls this. */
 function record(scene: Scene, { payer, payee }: Backend, what: string): void {
@@ -24,18 +31,24 @@ function record(scene: Scene, { payer, payee }: Backend, what: string): void {
   ranAgainst(async () => ({ ours, what, software: [...(await scene.world.software())] }));
 }
 
-/** Promises about invoices and payments while the nodes run. `other` stands beside payer and payee. */
-export function portSuite(backend: Backend): void {
+/** Nodes and channels for `portSuite`. `other` stands beside payer and payee. */
+export function portScene(backend: Backend): Scene {
   vi.setConfig(PATIENCE);
-  const scene = openScene(backend, [
+  return openScene(backend, [
     { from: 'payer', to: 'payee', capacitySats: 2_000_000n, pushMsat: 500_000_000n },
     { from: 'other', to: 'payee', capacitySats: 1_000_000n },
     { from: 'payer', to: 'other', capacitySats: 1_000_000n },
   ]);
+}
+
+/** Promises about invoices and payments while the nodes run. */
+export function portSuite(scene: Scene, backend: Backend): void {
   record(scene, backend, 'the contract of the port');
   invoiceSuite(scene, backend);
   paymentSuite(scene, backend);
+  rivalSuite(scene);
   limitSuite(scene, backend);
+  hopSuite(scene, backend);
   watchSuite(scene);
   partsSuite(scene);
 }
@@ -43,13 +56,28 @@ export function portSuite(backend: Backend): void {
 /** Two nodes with one channel, for the promises that outlive their processes. */
 export function portRestartScene(backend: Backend): Scene {
   vi.setConfig(PATIENCE);
-  return openScene(backend, [{ from: 'payer', to: 'payee', capacitySats: 5_000_000n, pushMsat: 1_000_000_000n }]);
+  return openScene(backend, [LONE_CHANNEL]);
 }
 
-/** Promises that outlive the nodes' processes, reorganisations and the channel itself; leaves the channel closed. */
+/** Promises that outlive the nodes' processes, reorganisations and the channel itself; leaves no channel. */
 export function portRestartSuite(scene: Scene, backend: Backend): void {
   record(scene, backend, 'the contract of the port: kills, reorganisations, frozen and vanished nodes');
-  restartSuite(scene, backend);
+  killSuite(scene, backend);
+  restartSuite(scene);
   frozenSuite(scene, backend);
   vanishedPayerSuite(scene, backend);
+  describe('with a new channel', () => {
+    beforeAll(() => scene.world.openChannels([LONE_CHANNEL]));
+    timedOutSuite(scene, backend);
+  });
+}
+
+/** What two nodes of different kinds promise each other, over two channels in which both have coins. */
+export function portPairSuite(scene: Scene, backend: Backend): void {
+  record(scene, backend, 'the contract of the port between both kinds of nodes');
+  setSuite(scene);
+  paymentSuite(scene, backend);
+  limitSuite(scene, backend);
+  watchSuite(scene);
+  killSuite(scene, backend);
 }

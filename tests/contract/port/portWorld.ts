@@ -9,6 +9,8 @@ export type Traits = {
   readonly finalCltv: { readonly taken: readonly number[]; readonly refused: readonly number[] };
   /** As a payee: so many blocks before an HTLC's timeout the node gives a held payment back. */
   readonly givesBackBlocksEarly: number;
+  /** As a payee: so many blocks before that timeout it closes a channel whose peer is away with a settled payment. */
+  readonly closesBlocksEarly: number;
   /** As a payer: the least cap that pays, for an invoice's final CLTV and the sum of the hops in between. */
   readonly leastCap: (finalCltv: number, hops: number) => number;
   /** As a payer of a direct peer with that cap: the HTLC's timeout is the tip, the final CLTV and so many blocks. */
@@ -44,8 +46,8 @@ export type Traits = {
   };
   /** As a payee: what may become of a payment that arrives just after the expiry of its invoice. */
   readonly lateArrivals: readonly HoldInvoice['state'][];
-  /** As a payee: so many blocks after it closed a channel at the latest, an HTLC that it took on the chain is resolved. */
-  readonly resolvedWithinBlocks: number;
+  /** As a payee: so many blocks after it closed a channel an HTLC that it took on the chain is resolved. */
+  readonly resolvedAfterBlocks: { readonly least: number; readonly most: number };
   /** Every call but `pay` ends within so many ms, `pay` so many ms after its own timeout. */
   readonly callMs: number;
 };
@@ -76,8 +78,8 @@ export type PortWorld = {
   readonly tipHeight: () => Promise<number>;
   /** Transactions that wait for a block. */
   readonly mempoolSize: () => Promise<number>;
-  /** Opens a channel and waits until both sides can use it, also as a hop towards the opener. */
-  readonly openChannel: (options: ChannelOptions) => Promise<void>;
+  /** Opens channels and waits until both sides can use them, also as a hop towards the opener. */
+  readonly openChannels: (channels: readonly ChannelOptions[]) => Promise<void>;
   /** Mines and waits until the running nodes have seen it. */
   readonly mine: (blocks: number) => Promise<void>;
   /** Replaces so many blocks by one more. */

@@ -7,25 +7,10 @@ import { followInvoice } from './watch.js';
 
 const NODES = ['payee', 'payer'] as const;
 
-export function restartSuite(scene: Scene, { payer }: Backend): void {
-  const settled = async (): Promise<void> => {
-    const after = await scene.heldInvoice();
-    await scene.payee.settleInvoice(after.preimage);
-    expect(await after.payment).toMatchObject({ state: 'SUCCEEDED' });
-  };
-
-  describe('a restart', () => {
-    it.each(NODES)('of the %s, ordered, keeps the channel and the payments', async (name) => {
-      const before = await scene.heldInvoice();
-      await scene.payee.settleInvoice(before.preimage);
-      await before.payment;
-      await scene.world.restart(name, 'SIGTERM');
-      await scene.world.allUsable();
-      expect(await scene.payer.lookupPayment(before.paymentHash)).toMatchObject({ state: 'SUCCEEDED' });
-      expect(await scene.payee.lookupInvoice(before.paymentHash)).toMatchObject({ state: 'SETTLED' });
-      await settled();
-    });
-    it.each(NODES)('after a kill of the %s held payments can still be settled and canceled', async (name) => {
+/** Kills while a payment is held. */
+export function killSuite(scene: Scene, { payer }: Backend): void {
+  describe('a kill', () => {
+    it.each(NODES)('of the %s leaves payments held: they can still be settled and canceled', async (name) => {
       const [one, other] = [await scene.heldInvoice(), await scene.heldInvoice()];
       await scene.world.restart(name, 'SIGKILL');
       for (const { paymentHash, held } of [one, other]) {
@@ -41,7 +26,7 @@ export function restartSuite(scene: Scene, { payer }: Backend): void {
       const reason = name === 'payer' ? payer.reasons.afterRestart : payer.reasons.rejected;
       expect(await scene.paymentIs(other.paymentHash, 'FAILED')).toEqual({ state: 'FAILED', reason });
     });
-    it('after a kill at the moment of settling ends settled on both sides, and whoever watches learns of it', async () => {
+    it('at the moment of settling ends settled on both sides, and whoever watches learns of it', async () => {
       const { paymentHash, preimage } = await scene.heldInvoice();
       const abort = new AbortController();
       const { states, isLive, ended } = followInvoice(() => scene.payee, paymentHash, abort.signal);
@@ -62,6 +47,27 @@ export function restartSuite(scene: Scene, { payer }: Backend): void {
       });
       abort.abort();
       await ended;
+    });
+  });
+}
+
+export function restartSuite(scene: Scene): void {
+  const settled = async (): Promise<void> => {
+    const after = await scene.heldInvoice();
+    await scene.payee.settleInvoice(after.preimage);
+    expect(await after.payment).toMatchObject({ state: 'SUCCEEDED' });
+  };
+
+  describe('a restart', () => {
+    it.each(NODES)('of the %s, ordered, keeps the channel and the payments', async (name) => {
+      const before = await scene.heldInvoice();
+      await scene.payee.settleInvoice(before.preimage);
+      await before.payment;
+      await scene.world.restart(name, 'SIGTERM');
+      await scene.world.allUsable();
+      expect(await scene.payer.lookupPayment(before.paymentHash)).toMatchObject({ state: 'SUCCEEDED' });
+      expect(await scene.payee.lookupInvoice(before.paymentHash)).toMatchObject({ state: 'SETTLED' });
+      await settled();
     });
     it.each(NODES)('after a kill of the %s while it pays the payment is made once, or not at all', async (name) => {
       await scene.noHtlcLeft();

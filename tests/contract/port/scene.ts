@@ -43,8 +43,8 @@ export function openScene({ start, ready }: Backend, channels: readonly ChannelO
   const payee = (): PortNode => world().node('payee');
 
   beforeAll(async () => {
-    opened = await start([...new Set(channels.flatMap(({ from, to }) => [from, to]))]);
-    for (const channel of channels) await opened.openChannel(channel);
+    opened = await start([...new Set(['payer', 'payee', ...channels.flatMap(({ from, to }) => [from, to])])]);
+    if (channels.length > 0) await opened.openChannels(channels);
     ready?.(opened);
   });
   afterAll(async () => {

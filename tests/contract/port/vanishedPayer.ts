@@ -5,49 +5,48 @@ import { eventually } from '../../support/eventually.js';
 import type { Backend } from './portWorld.js';
 import { AMOUNT_MSAT, type Scene } from './scene.js';
 
-/** From the deadline of a settled payment to the closing of its channel. */
-const MOST_BLOCKS = 21;
-/** A node that has nothing to say after a block waits for the next one. */
+/** A node that has nothing to say for so long waits for blocks; so many come then. */
 const SILENCE_MS = 1000;
-/** Blocks that are mined one by one after the closing, and how many at once later: what waits for long, waits for a CSV. */
-const SINGLE_BLOCKS = 6;
-const STEP = 24;
+const SILENT_BLOCKS = 5;
 
-/** Mines, with what the nodes have to say after the last block. */
-async function mineAnswer({ world }: Scene, blocks = 1): Promise<void> {
-  await eventually('a transaction', async () => (await world.mempoolSize()) > 0, SILENCE_MS).catch(() => undefined);
-  await world.mine(blocks);
+/** Mines what the nodes have to say, and more if that is nothing. */
+async function mineAnswer({ world }: Scene): Promise<void> {
+  const isAnswered = eventually('a transaction', async () => (await world.mempoolSize()) > 0, SILENCE_MS);
+  await world.mine(await isAnswered.then(() => 1).catch(() => SILENT_BLOCKS));
 }
 
-/** Leaves the channel closed, so it comes last. */
+/** Leaves the channel closed. */
 export function vanishedPayerSuite(scene: Scene, { payee }: Backend): void {
   describe('a payer that vanished', () => {
     it('has paid all the same: the settled payment is taken on the chain, and the payer finds it there', async () => {
+      const { world } = scene;
       const { paymentHash, preimage, held } = await scene.heldInvoice({ maxTotalCltvDelta: 60 });
       const isPending = async (): Promise<boolean | undefined> =>
         (await scene.payee.lookupInvoice(paymentHash))?.isHtlcPending;
-      await scene.world.halt('payer', 'SIGKILL');
+      await world.halt('payer', 'SIGKILL');
       await scene.payee.settleInvoice(preimage);
       expect(await scene.inState(paymentHash, 'SETTLED')).toMatchObject({ isHtlcPending: true });
 
-      await scene.world.mine((held.claimDeadlineHeight ?? 0) - (await scene.world.tipHeight()));
-      for (let blocks = 0; (await scene.world.mempoolSize()) === 0; blocks += 1) {
-        expect(blocks).toBeLessThan(MOST_BLOCKS);
-        expect(await isPending()).toBe(true);
+      const timeout = (held.claimDeadlineHeight ?? 0) + payee.givesBackBlocksEarly;
+      const closesAt = timeout - payee.closesBlocksEarly;
+      await world.mine(closesAt - 1 - (await world.tipHeight()));
+      expect(await isPending()).toBe(true);
+      expect(await world.mempoolSize()).toBe(0);
+      await world.mine(1);
+      await scene.until('the channel closed', async () => (await world.mempoolSize()) > 0);
+      expect(await isPending()).toBe(true); // nothing of it is in a block
+      let blocks = 0;
+      while ((await isPending()) !== false) {
+        expect(blocks).toBeLessThan(payee.resolvedAfterBlocks.most);
         await mineAnswer(scene);
+        blocks = (await world.tipHeight()) - closesAt;
       }
-      expect(await isPending()).toBe(true); // the channel is being closed, and nothing is in a block
-      const closedAt = await scene.world.tipHeight();
-      for (let blocks = 0; (await isPending()) !== false;) {
-        expect(blocks).toBeLessThan(payee.resolvedWithinBlocks);
-        await mineAnswer(scene, blocks < SINGLE_BLOCKS ? 1 : STEP);
-        blocks = (await scene.world.tipHeight()) - closedAt;
-      }
+      expect(blocks).toBeGreaterThanOrEqual(payee.resolvedAfterBlocks.least);
       const taken = { state: 'SETTLED', heldMsat: AMOUNT_MSAT, isTimedOutOnChain: false };
       expect(await scene.payee.lookupInvoice(paymentHash)).toMatchObject(taken);
 
-      await scene.world.resume('payer');
-      await scene.world.mine(6);
+      await world.resume('payer');
+      await world.mine(6);
       await scene.paymentIs(paymentHash, 'SUCCEEDED');
     });
   });

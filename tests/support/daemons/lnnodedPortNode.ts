@@ -1,0 +1,87 @@
+/** lnnoded as a node of the port's contract beside others, on a real chain. */
+import { existsSync, readFileSync } from 'node:fs';
+
+import { hex, pubkey } from '../../../src/core/units.js';
+import { connectLnnoded } from '../../../src/lightning/lnnoded.js';
+import { createLogger } from '../../../src/log.js';
+import { lastingPort } from '../freePort.js';
+import { LnnodedProcess } from '../lnnodedProcess.js';
+import { LNNODED, lnnodedExtras } from '../lnnodedPortWorld.js';
+import type { Place } from '../programStage.js';
+import type { FullNode } from './fullNode.js';
+import type { PortProgram } from './portProgram.js';
+
+/** btcd's own estimate on an almost empty chain is more than a hundred sat/vB. */
+const CONFIG = '[fees]\nceiling_sat_per_kvb = 10_000\n';
+
+const idBytes = (nodeId: string): Buffer => Buffer.from(nodeId, 'hex');
+
+/** The port and the plain client on one life of the process. */
+function attach(program: LnnodedProcess) {
+  const { tokenFile, ready } = program;
+  const port = connectLnnoded({ address: ready.grpc, tokenFile, log: createLogger('test', 'silent') });
+  const { client, close } = program.connect();
+  const hangUp = (): void => {
+    port.close();
+    close();
+  };
+  return { port, client, hangUp };
+}
+
+export async function startLnnodedPortNode(
+  { dir, started }: Place,
+  { endpoints: { bitcoind } }: FullNode,
+): Promise<PortProgram> {
+  const p2pPort = await lastingPort();
+  const program = new LnnodedProcess({ dir, bitcoind, more: CONFIG, p2pPort, env: { LNNODED_LOG__LEVEL: 'debug' } });
+  let hangUp = (): void => undefined;
+  started({
+    log: () => (existsSync(program.logFile) ? readFileSync(program.logFile, 'utf8') : ''),
+    stop: async () => {
+      hangUp();
+      await program.stop('SIGKILL');
+    },
+  });
+  await program.start();
+  let life = attach(program);
+  hangUp = () => {
+    life.hangUp();
+  };
+  const { ldkVersion } = await life.client.getNodeInfo({});
+  const channels = async () => (await life.client.listChannels({})).channels;
+  return {
+    software: [{ program: 'LDK', version: ldkVersion }],
+    traits: LNNODED,
+    nodeId: pubkey(program.ready.node_id),
+    get port() {
+      return life.port;
+    },
+    peerAddress: program.ready.p2p,
+    ...lnnodedExtras(program, () => life.client),
+    newAddress: async () => (await life.client.newAddress({})).address,
+    confirmedSats: async () => (await life.client.walletBalance({})).confirmedSats,
+    connect: async ({ nodeId, peerAddress: address }) => {
+      await life.client.connectPeer({ nodeId: idBytes(nodeId), address });
+    },
+    openChannel: async ({ nodeId }, capacitySats, pushMsat) => {
+      await life.client.openChannel({ nodeId: idBytes(nodeId), capacitySats, pushMsat });
+    },
+    canReach: async ({ nodeId }) => {
+      const own = (await channels()).filter((channel) => hex(channel.nodeId) === nodeId);
+      return own.length > 0 && own.every(({ isUsable }) => isUsable);
+    },
+    knowsChannel: () => Promise.resolve(true), // it pays over its own channels and the hints of invoices
+    forgetFailures: () => Promise.resolve(),
+    halt: (signal) => {
+      hangUp();
+      return program.stop(signal);
+    },
+    resume: async () => {
+      await program.start();
+      life = attach(program);
+    },
+    freeze: (isFrozen) => {
+      program.freeze(isFrozen);
+    },
+  };
+}
