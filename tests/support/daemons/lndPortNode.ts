@@ -94,7 +94,7 @@ async function signAnew({ lnd, nodeId }: LndProcess, bolt11: string, amountMsat:
 }
 
 /** The same with the process, for what only lnd has. */
-export type LndPortNode = PortProgram & { readonly program: LndProcess };
+type LndPortNode = PortProgram & { readonly program: LndProcess };
 
 type Start = (place: Place, chain: FullNode) => Promise<LndPortNode>;
 
