@@ -1,9 +1,11 @@
 /**
  * ldk-server as a program of a stage, for whoever brings it (`LDK_SERVER_EXE`, on Bitcoin Core of `BITCOIND_EXE`). Written
- * from its sources: where this was developed there was none to run it with.
+ * for 0.1.0 at commit 7f3276a, and ran with that.
  */
+import { execFile } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 
 import { isPortTaken, startChild, tailOf, type DaemonChild } from '../daemons/child.js';
 import type { FullNode } from '../daemons/fullNode.js';
@@ -34,6 +36,15 @@ rpc_user = "${bitcoind.user}"
 rpc_password = "${bitcoind.password}"
 `;
 
+/** `0.1.0 (7f3276a)`: with the commit, if the build knew it. */
+async function versionOf(exe = ''): Promise<string> {
+  const { stdout } = await promisify(execFile)(exe, ['--version']);
+  return stdout
+    .trim()
+    .replace(/^ldk-server /, '')
+    .replace(/(?<=\([0-9a-f]{7})[0-9a-f]+/, '');
+}
+
 /** Starts ldk-server. */
 export const startLdkServer = (place: Place, chain: FullNode): Promise<NodeProgram> =>
   onFreePorts((grpcPort, peerPort) => startOn(place, chain, [grpcPort, peerPort]), isPortTaken);
@@ -53,6 +64,7 @@ async function startOn(
   let life = await start();
   let port = ldkServerPort(life.client, memory);
   const { nodeId } = await port.getInfo();
+  const version = await versionOf(ldkServerExe);
   const channelsWith = async (peer: NodeProgram): Promise<Message[]> => {
     const channels = messagesOf(await life.client.call('ListChannels', []), 1);
     return channels.filter((channel) => textOf(channel, 2) === peer.nodeId);
@@ -60,7 +72,7 @@ async function startOn(
   return {
     name,
     ours: [],
-    software: [{ program: 'ldk-server', version: 'which does not tell its version', isBrought: true }],
+    software: [{ program: 'ldk-server', version, isBrought: true }],
     nodeId,
     get port() {
       return port;
