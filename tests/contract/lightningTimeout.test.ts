@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import { msat, type PaymentHash } from '../../src/core/units.js';
-import { ChannelState, InvoiceState } from '../../src/gen/lnnode/v1/lnnode.js';
+import { ChannelState } from '../../src/gen/lnnode/v1/lnnode.js';
 import { eventually } from '../support/eventually.js';
 import {
   invoiceRequest,
@@ -85,18 +85,6 @@ async function takenBack() {
 }
 
 describe('a settled payment that its payer timed out on the chain while the node was down', () => {
-  it('is named as such when the node is back, for good', async () => {
-    const { paymentHash, fine } = await takenBack();
-    expect(await payee.port.lookupInvoice(paymentHash)).toMatchObject({ isTimedOutOnChain: true });
-    expect(await lookup(fine)).toMatchObject({ isTimedOutOnChain: false });
-
-    await world.mine(6);
-    await paymentIs(paymentHash, 'FAILED');
-    expect(await lookup(paymentHash)).toMatchObject({ isHtlcPending: false, isTimedOutOnChain: true });
-    await world.restart('payee', 'SIGKILL');
-    const settled = { state: InvoiceState.SETTLED, isHtlcPending: false, isTimedOutOnChain: true };
-    expect(await lookup(paymentHash)).toMatchObject(settled);
-  });
   it('is taken after all when a reorg undoes the timeout', async () => {
     const { paymentHash } = await takenBack();
     await world.halt('payer', 'SIGKILL');

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 
 import type { Backend } from './portWorld.js';
-import { AMOUNT_MSAT, payRequest, type Scene } from './scene.js';
+import { AMOUNT_MSAT, payRequest, unavailable, type Scene } from './scene.js';
 import { followInvoice } from './watch.js';
 
 const NODES = ['payee', 'payer'] as const;
@@ -29,7 +29,7 @@ export function killSuite(scene: Scene, { payer }: Backend): void {
     it('at the moment of settling ends settled on both sides, and whoever watches learns of it', async () => {
       const { paymentHash, preimage } = await scene.heldInvoice();
       const abort = new AbortController();
-      const { states, isLive, ended } = followInvoice(() => scene.payee, paymentHash, abort.signal);
+      const { states, lost, isLive, ended } = followInvoice(() => scene.payee, paymentHash, abort.signal);
       await scene.until('a stream that tells', async () => {
         await scene.newInvoice();
         return isLive();
@@ -47,6 +47,7 @@ export function killSuite(scene: Scene, { payer }: Backend): void {
       });
       abort.abort();
       await ended;
+      expect(lost).toContainEqual(expect.objectContaining(unavailable));
     });
   });
 }

@@ -9,10 +9,11 @@ import { payRequest, type Scene } from './scene.js';
 
 /**
  * Looks an invoice up at its hints and whenever a stream begins to tell, as the seller does, and at no other time.
- * `states` are what was seen, in order, until the signal aborts.
+ * `states` are what was seen, in order, until the signal aborts; `lost` how streams ended.
  */
 export function followInvoice(node: () => LightningNode, hash: PaymentHash, signal: AbortSignal) {
   const states: HoldInvoice['state'][] = [];
+  const lost: unknown[] = [];
   let isLive = false;
   const look = async (): Promise<void> => {
     const state = (await node().lookupInvoice(hash))?.state;
@@ -25,14 +26,14 @@ export function followInvoice(node: () => LightningNode, hash: PaymentHash, sign
           if (!isLive || hint === hash) await look();
           isLive = true;
         }
-      } catch {
-        // lost: opened again
+      } catch (error) {
+        lost.push(error); // opened again
       }
       isLive = false;
       await setTimeout(50);
     }
   };
-  return { states, isLive: () => isLive, ended: follow() };
+  return { states, lost, isLive: () => isLive, ended: follow() };
 }
 
 export function watchSuite(scene: Scene): void {
