@@ -131,6 +131,20 @@ describe.skipIf(!isBuilt)('lnd', { timeout: SLOW }, () => {
         return canceled?.state === 'CANCELED' && !canceled.isHtlcPending;
       });
     });
+    it('in parts that nobody could take on the chain is held with nothing that counts', async () => {
+      const { paymentHash, invoice } = await pair.invoice({ amountMsat: msat(2_000_000n) });
+      const { lnd } = pair.payer.node;
+      const details = await payload(invoice.bolt11);
+      for (let i = 0; i < 2; i += 1) {
+        const sum = { mtokens: '1000000', total_mtokens: '2000000' };
+        const { route } = await getRouteToDestination({ lnd, ...sum, ...details });
+        if (route === undefined) throw new Error('no way');
+        subscribeToPayViaRoutes({ lnd, id: paymentHash, routes: [route] }).on('error', () => undefined);
+      }
+      expect(await pair.inState(paymentHash, 'HELD')).toMatchObject({ heldMsat: 0n });
+      await pair.payee.port.cancelInvoice(paymentHash);
+      await pair.inState(paymentHash, 'CANCELED');
+    });
   });
 
   it('without coins of its own is not fit to sell: it could not take a payment on the chain', async () => {

@@ -7,6 +7,12 @@ import type { HtlcFate } from './htlcs.js';
 /** lnd cancels a held invoice by itself so many blocks before its first HTLC times out (`invoices.holdexpirydelta`). */
 export const DEFAULT_HOLD_EXPIRY_DELTA = 12;
 
+/**
+ * Smaller HTLCs may have no output of their own in a commitment transaction: whoever publishes it gives their amounts to
+ * the miners. lnd lets a peer have a limit of dust of up to three times 354 sat.
+ */
+const LEAST_PART_MSAT = 1_062_000n;
+
 type Heard = {
   /** What the channels say about its HTLCs. */
   readonly fate: HtlcFate;
@@ -16,6 +22,28 @@ type Heard = {
 
 const heldHtlcs = ({ htlcs }: InvoiceAnswer): InvoiceAnswer['htlcs'] =>
   htlcs.filter(({ state }) => state === 'ACCEPTED');
+
+/** What is held and could be taken on the chain. A payer who splits a price into dust could learn S and burn the payment. */
+function takeableMsat(invoice: InvoiceAnswer): bigint {
+  if (invoice.value_msat < LEAST_PART_MSAT) return invoice.amt_paid_msat;
+  const dust = heldHtlcs(invoice).filter(({ amt_msat: part }) => part < LEAST_PART_MSAT);
+  return invoice.amt_paid_msat - dust.reduce((sum, { amt_msat: part }) => sum + part, 0n);
+}
+
+/** What is held or was taken; of what is held only what could be taken. */
+function heldMsatOf(invoice: InvoiceAnswer, state: HoldInvoice['state']): bigint {
+  switch (state) {
+    case 'HELD':
+      return takeableMsat(invoice);
+    case 'SETTLED':
+      return invoice.amt_paid_msat;
+    case 'OPEN':
+    case 'CANCELED':
+      return 0n;
+    default:
+      throw new Error(`unknown invoice state ${state satisfies never}`);
+  }
+}
 
 /**
  * HELD only if lnd accepted a set and everything that it asks for is in it. Neither alone is enough: a part of a set is
@@ -49,7 +77,7 @@ export function toHoldInvoice(invoice: InvoiceAnswer, heard: Heard): HoldInvoice
     bolt11: invoice.payment_request,
     state,
     amountMsat: msat(invoice.value_msat),
-    heldMsat: msat(state === 'HELD' || state === 'SETTLED' ? invoice.amt_paid_msat : 0n),
+    heldMsat: msat(heldMsatOf(invoice, state)),
     claimDeadlineHeight: state === 'HELD' ? Math.min(...timeouts) - heard.holdExpiryDelta : undefined,
     isHtlcPending: heard.fate.isPending,
     isTimedOutOnChain: heard.fate.isTimedOutOnChain,

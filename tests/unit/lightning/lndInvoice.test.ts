@@ -67,6 +67,16 @@ describe('an invoice of lnd', () => {
     const held = tell({ state: 'ACCEPTED', amt_paid_msat: 3000n, htlcs: [htlc(3000n)] });
     expect(held).toMatchObject({ state: 'HELD', heldMsat: 3000n, amountMsat: 1000n });
   });
+  it('is HELD with less than was asked when parts of it are too small to be taken on the chain', () => {
+    const price = { state: 'ACCEPTED', value_msat: 10_000_000n, amt_paid_msat: 10_000_000n } as const;
+    const most = htlc(10_000_000n - 1_062_000n);
+    expect(tell({ ...price, htlcs: [most, htlc(1_062_000n)] })).toMatchObject({ heldMsat: 10_000_000n });
+    const dusty = { ...price, amt_paid_msat: 9_999_999n, value_msat: 9_999_999n, htlcs: [most, htlc(1_061_999n)] };
+    expect(tell(dusty)).toMatchObject({ state: 'HELD', heldMsat: most.amt_msat });
+    expect(tell({ ...dusty, state: 'SETTLED' })).toMatchObject({ heldMsat: 9_999_999n });
+    const canceled = htlc(1n, { state: 'CANCELED' });
+    expect(tell({ ...price, htlcs: [htlc(10_000_000n), canceled] })).toMatchObject({ heldMsat: 10_000_000n });
+  });
   it.each<[string, Partial<InvoiceAnswer>]>([
     ['a part in an open invoice', { state: 'OPEN', htlcs: [htlc(500n)] }],
     ['the whole amount in an open invoice', { state: 'OPEN', htlcs: [htlc(1000n)] }],
