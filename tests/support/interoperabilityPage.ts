@@ -2,9 +2,9 @@
 import { z } from 'zod';
 
 import type { Played } from './interoperability.js';
-import { markdownTable } from './markdownTable.js';
 
-const [BEGIN, END] = ['<!-- rows: written by the suites -->', '<!-- end of rows -->'];
+/** Between them columns are of no width, so that a line changes only with what it says. */
+const [BEGIN, END] = ['<!-- prettier-ignore-start -->', '<!-- prettier-ignore-end -->'];
 const HEAD = ['ours', 'beside', 'what was played', 'tests passed', 'suite', 'Node.js'] as const;
 
 /** A line of the table, its cells as text. */
@@ -103,6 +103,7 @@ export function pageWith(page: string, ran: Ran): string {
   const kept = rows.filter((row) => !gone.includes(row) && !ran.rows.some((found) => isSame(found, row)));
   const order = ({ ours, suite, what, node }: Row): string => [ours, suite, what, node].join('\n');
   const sorted = [...kept, ...ran.rows].sort((one, other) => (order(one) < order(other) ? -1 : 1));
-  const table = markdownTable([HEAD, ...sorted.map(cellsOf)]);
+  const lines = [HEAD, HEAD.map(() => '---'), ...sorted.map(cellsOf)];
+  const table = lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
   return `${page.slice(0, begin)}\n\n${table}\n\n${page.slice(end)}`;
 }

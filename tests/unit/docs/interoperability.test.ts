@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { differences, pageWith, rowOf, rowsOn, type Ran, type Row } from '../../support/interoperabilityPage.js';
 
-const EMPTY = 'before\n\n<!-- rows: written by the suites -->\n<!-- end of rows -->\n\nafter\n';
+const EMPTY = 'before\n\n<!-- prettier-ignore-start -->\n<!-- prettier-ignore-end -->\n\nafter\n';
 const SUITE = 'tests/daemons/one.test.ts';
 
 const row = (change: Partial<Row> = {}): Row => ({
@@ -74,6 +74,6 @@ describe('the table of what ran beside other software', () => {
     expect(rowsOn(pageWith(page, found))).toHaveLength(3);
   });
   it.each(['', 'text | text\n'])('is missing in a page without its place', (text) => {
-    expect(() => rowsOn(text)).toThrow('<!-- rows');
+    expect(() => rowsOn(text)).toThrow('<!-- prettier');
   });
 });
