@@ -9,7 +9,7 @@ import { listOffers } from '../buyer/quote.js';
 import type { AdminClient } from '../buyer/rpcClient.js';
 import { assetId, displayHex, hex } from '../core/units.js';
 import { SwapError } from '../errors.js';
-import type { AssetBalance } from '../gen/ln_liquid_swap/v1/admin.js';
+import type { AssetBalance, GetStatusResponse } from '../gen/ln_liquid_swap/v1/admin.js';
 import { addAdminBuyerCommands } from './adminBuyerCommands.js';
 import { addAdminExamples } from './adminExamples.js';
 import { addAdminSwapCommands } from './adminSwapCommands.js';
@@ -91,7 +91,7 @@ async function status(run: Run): Promise<ExitCode> {
         ['modes', answer.modes.length === 0 ? 'all is well' : answer.modes.join(', ')],
         ...answer.modeReasons.map((reason): [string, string] => ['', printable(reason)]),
         ['Lightning', `${answer.isLightningReady ? 'ready' : 'NOT ready'} ${hex(answer.nodeId)}`],
-        ['can receive', describeMsat(answer.inboundCapacityMsat)],
+        ['can receive', describeMsat(answer.inboundCapacityMsat) + whyNothing(answer)],
         ['open swaps', String(answer.openSwaps)],
         ['started', new Date(Number(answer.startedAtUnixSecs) * 1000).toISOString()],
         ['Electrum', answer.trustsSingleElectrum ? 'a single server is trusted' : ''],
@@ -101,6 +101,12 @@ async function status(run: Run): Promise<ExitCode> {
     return EXIT.done;
   });
 }
+
+/** A node that is well and has no channel sells nothing, which the figure alone does not say. */
+const whyNothing = ({ isLightningReady, inboundCapacityMsat }: GetStatusResponse): string =>
+  isLightningReady && inboundCapacityMsat === 0n
+    ? ': nothing can be sold; no usable channel can receive anything, somebody has to open one to the node'
+    : '';
 
 const nameOf = ({ assetId: id, ticker, precision }: AssetBalance): KnownAsset => ({
   assetId: assetId(displayHex(id)),

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { daemonBinary } from '../support/daemons/binaries.js';
 import { OURS, ranAgainst, type Played } from '../support/interoperability.js';
-import type { Pair } from '../support/daemons/swapBuyer.js';
+import { dryRun, type Pair } from '../support/daemons/swapBuyer.js';
 import { PAIRS } from '../support/daemons/swapCast.js';
 import { playClaimed, playHeld, playUnpaid, type Ends } from '../support/daemons/swapPlay.js';
 import { CLAIMED, GIVEN_BACK, NEVER_PAID, type End } from '../support/daemons/swapEnd.js';
@@ -58,6 +58,13 @@ describe.skipIf(!isBuilt)('swap matrix', () => {
     ['paid too late, given back, refunded', GIVEN_BACK, async () => (await unpaid()).late],
     ['never paid, refunded', NEVER_PAID, async () => (await unpaid()).unpaid],
   ];
+  it('a dry run says that lnd can pay', { timeout: PLAY_MS }, async () => {
+    const { node } = world.sellers.lnnoded;
+    const { code, stdout } = await dryRun(world, { seller: 'lnnoded', payer: 'lnd' });
+    const synced = `ok   who pays: our Lightning node ${world.payers.lnd.nodeId}, synced to Bitcoin block`;
+    expect([code, stdout]).toEqual([0, expect.stringContaining(synced)]);
+    expect(stdout).toContain(`ok   the seller's Lightning node: ${node.nodeId}`);
+  });
   for (const pair of PAIRS) {
     describe(`seller ${pair.seller}, payer ${pair.payer}`, () => {
       ranAgainst(() => playedBy(world, pair));

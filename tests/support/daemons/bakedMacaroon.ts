@@ -20,7 +20,7 @@ export function rightsOf(file: 'swapd.macaroon' | 'swap.macaroon'): readonly str
 
 /** Runs the line and the `chmod` after it. @param rights instead of those of the page. @returns the macaroon's file */
 export async function bakeMacaroon(
-  node: LndProcess,
+  node: Pick<LndProcess, 'rpcAddress' | 'tlsCertFile' | 'adminMacaroonFile'>,
   file: 'swapd.macaroon' | 'swap.macaroon',
   rights: readonly string[] = rightsOf(file),
 ): Promise<string> {

@@ -76,7 +76,7 @@ export class LndProcess {
 
   /** As it calls itself, e.g. `0.20.1-beta`; the commit only if its build knew one. */
   get software(): Software {
-    return { program: 'lnd', version: this.#known(this.#version).replace(/ commit=$/, '') };
+    return softwareOf(this.#known(this.#version));
   }
 
   /** Client with every right, for what only an operator does; it outlives restarts. */
@@ -205,6 +205,12 @@ export class LndProcess {
     return value;
   }
 }
+
+/** lnd by the version that it tells. */
+export const softwareOf = (version: string): Software => ({
+  program: 'lnd',
+  version: version.replace(/ commit=$/, ''),
+});
 
 /** A file is there for a moment before it has anything in it. */
 const isWritten = (file: string): boolean => (statSync(file, { throwIfNoEntry: false })?.size ?? 0) > 0;

@@ -59,7 +59,7 @@ function buyerFlags(world: SwapWorld, { seller, payer }: Pair, dir: string): rea
   const { host, port } = world.liquid.electrum;
   return [
     ...['--seller', address, '--seller-node-id', node.nodeId, '--electrum', `tcp://${host}:${port}`],
-    ...['--data-dir', dir, '--json'],
+    ...['--data-dir', dir],
     ...(payer === 'lncli' ? ['--pay', 'external'] : world.payerFlags[payer]),
   ];
 }
@@ -108,6 +108,13 @@ export function order(world: SwapWorld, pair: Pair, name: string): Promise<Purch
     };
   });
 }
+
+/** `swap buy --dry-run`, to its end. */
+export const dryRun = (world: SwapWorld, pair: Pair): Promise<SwapEnd> =>
+  world.programs.start('dry-run', (place) => {
+    const flags = buyerFlags(world, pair, join(place.dir, 'data'));
+    return follow(place, ['buy', '--dry-run', '--asset', world.liquid.asset, '--amount', AMOUNT, ...flags]).ended;
+  });
 
 /** How `lncli payinvoice` ended. */
 export type LncliEnd = { readonly code: number | null; readonly output: string };

@@ -1,5 +1,8 @@
 /** What happens to swaps of all pairs. */
-import { msat } from '../../../src/core/units.js';
+import { readFileSync } from 'node:fs';
+
+import { hashPreimage } from '../../../src/core/htlc.js';
+import { msat, preimage } from '../../../src/core/units.js';
 import { isEnded } from '../../crash/sellerDatabase.js';
 import type { SwapEnd } from '../swapProgram.js';
 import { lncli, type LncliEnd, type Pair } from './swapBuyer.js';
@@ -16,6 +19,8 @@ const MAX_TOTAL_CLTV = 60;
 const LDK_PADDING = 1;
 /** Our own limits for a payment by hand: those that the program shows, and no fee on a direct channel. */
 const LIMITS = { maxFeeMsat: msat(0n), maxTotalCltvDelta: MAX_TOTAL_CLTV, timeoutSecs: 1 };
+const PAGE = readFileSync(new URL('../../../docs/buyer-guide.md', import.meta.url), 'utf8');
+const payLine = PAGE.split('\n').find((line) => line.startsWith('lncli payinvoice ')) ?? '';
 const SHARES_MS = 20_000;
 
 /** How the swap of a pair ended, or why nobody knows. */
@@ -35,8 +40,9 @@ const shownInvoice = (world: SwapWorld, { run }: Role): Promise<string> =>
     Promise.resolve(/^lnbcrt\w+$/m.exec(run.stderr())?.[0]),
   );
 
+/** As docs/buyer-guide.md tells a person to. */
 const payByHand = (world: SwapWorld, bolt11: string): Promise<LncliEnd> =>
-  lncli(world.payers.lnd, ['payinvoice', '--cltv_limit', `${MAX_TOTAL_CLTV}`, '--fee_limit', '1', bolt11]);
+  lncli(world.payers.lnd, payLine.replace('INVOICE', bolt11).split(' ').slice(1));
 
 /** Until every program has ended and every swap is over; then where the money is. */
 async function endsOf(cast: Cast, lastRun: (role: Role) => Promise<SwapEnd>): Promise<Ends> {
@@ -59,12 +65,24 @@ async function endsOf(cast: Cast, lastRun: (role: Role) => Promise<SwapEnd>): Pr
 
 const roleName = ({ pair }: Role): string => `seller ${pair.seller}, payer ${pair.payer}`;
 
-/** The program that pays, and a person who types what lncli shows; if lncli died, he leaves the program running. */
-async function paidRun({ lncli: paying, run }: Role): Promise<SwapEnd> {
-  const { code, output } = (await paying) ?? { code: null, output: '' };
-  const preimage = /preimage: ([0-9a-f]{64})/.exec(output)?.[1];
-  if (code === 0 && preimage !== undefined) run.child.stdin?.write(`${preimage}\n`);
-  return await run.ended;
+const preimageIn = ({ output }: LncliEnd): string | undefined =>
+  /SUCCEEDED, preimage: ([0-9a-f]{64})/.exec(output)?.[1];
+
+/**
+ * The program that pays, and a person who types what lncli shows. Was lncli interrupted, he leaves the program running, and
+ * looks in the end what became of his payment.
+ */
+async function paidRun(world: SwapWorld, { lncli: paying, run, hash }: Role): Promise<SwapEnd> {
+  if (paying === undefined) return await run.ended;
+  const paid = await paying;
+  const shown = preimageIn(paid);
+  if (paid.code === 0 && shown !== undefined) run.child.stdin?.write(`${shown}\n`);
+  const end = await run.ended;
+  const known = shown ?? preimageIn(await lncli(world.payers.lnd, ['trackpayment', hash]));
+  if (known === undefined || hashPreimage(preimage(Buffer.from(known, 'hex'))) !== hash) {
+    throw new Error(`expected the preimage from lncli, found ${known ?? 'none'}: ${paid.output}`);
+  }
+  return end;
 }
 
 /** Plays, and compares what the sellers own in their channels with the prices of what they sold. */
@@ -92,7 +110,7 @@ const textOf = (shares: Awaited<ReturnType<typeof sharesOf>>): string =>
 export const playClaimed = (world: SwapWorld): Promise<Ends> =>
   playPaid(world, 'claimed', async (cast) => {
     await goOn(cast);
-    return await endsOf(cast, paidRun);
+    return await endsOf(cast, (role) => paidRun(world, role));
   });
 
 /** Something is killed while every payment is held, and started again. The sellers cannot settle meanwhile. */
@@ -111,7 +129,7 @@ export const playHeld = (world: SwapWorld, name: string, disturb: () => Promise<
     } finally {
       setAway(world, false);
     }
-    return await endsOf(cast, paidRun);
+    return await endsOf(cast, (role) => paidRun(world, role));
   });
 
 /** The sellers' Electrum servers: without them a payment can be held and neither taken nor refused. */

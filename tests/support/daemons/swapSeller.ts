@@ -58,10 +58,10 @@ export async function lightningSection(
   return { backend: 'lnd', address: rpcAddress, macaroon_file: macaroonFile, tls_cert_file: tlsCertFile };
 }
 
-type SellerPlace = { readonly files: SellerFiles; readonly ports: Ports };
+export type SellerPlace = { readonly files: SellerFiles; readonly ports: Ports };
 
 /** Writes the configuration of a seller on a Lightning node. */
-async function configureSeller(
+export async function configureSeller(
   dir: string,
   { electrum, asset, chain }: LiquidWorld,
   lightning: Readonly<Record<string, string>>,

@@ -77,7 +77,7 @@ export async function startSwapWorld(): Promise<SwapWorld> {
 }
 
 /** A chain of its own with an asset. */
-async function startLiquid({ dir, started }: Place): Promise<LiquidWorld> {
+export async function startLiquid({ dir, started }: Place): Promise<LiquidWorld> {
   const { chain, port } = await onFreePort(async (free) => ({
     chain: await openLiquidSide({ dir, port: free }),
     port: free,
