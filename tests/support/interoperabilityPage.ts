@@ -86,13 +86,18 @@ const outdated = (rows: readonly Row[], ran: Ran): readonly Row[] =>
 export function differences(page: string, ran: Ran): readonly string[] {
   const rows = rowsOn(page);
   if (!rows.some(({ node }) => node === ran.node)) return [];
+  const twice = ran.rows.filter((row, at) => ran.rows.findIndex((other) => isSame(other, row)) < at);
   const wrong = ran.rows.flatMap((row) => {
     const told = rows.find((each) => isSame(each, row));
     if (ran.brought.includes(row)) return told === undefined || told.tests === row.tests ? [] : [differs(told, row)];
     if (told === undefined) return [`not on the page: ${textOf(row)}`];
     return textOf(told) === textOf(row) ? [] : [differs(told, row)];
   });
-  return [...wrong, ...outdated(rows, ran).map((row) => `no longer played: ${textOf(row)}`)];
+  return [
+    ...twice.map((row) => `two groups that cannot be told apart: ${textOf(row)}`),
+    ...wrong,
+    ...outdated(rows, ran).map((row) => `no longer played: ${textOf(row)}`),
+  ];
 }
 
 /** The page with the rows of this run in place of those of the same groups; all others stay as they are. */

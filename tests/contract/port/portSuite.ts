@@ -74,7 +74,7 @@ export function portRestartSuite(scene: Scene, backend: Backend): void {
 
 /** What two nodes of different kinds promise each other, over two channels in which both have coins. */
 export function portPairSuite(scene: Scene, backend: Backend): void {
-  record(scene, backend, 'the contract of the port between both kinds of nodes');
+  record(scene, backend, `the contract of the port: ${backend.payer.backend} pays ${backend.payee.backend}`);
   setSuite(scene);
   paymentSuite(scene, backend);
   limitSuite(scene, backend);

@@ -50,6 +50,9 @@ describe('the table of what ran beside other software', () => {
     expect(differences(anew, found)).toEqual([]);
     expect(rowsOn(anew)).toContainEqual(other);
   });
+  it('does not take two groups for one', () => {
+    expect(differences(page, ran([row(), row()]))).toEqual([expect.stringContaining('cannot be told apart')]);
+  });
   it('keeps a line of a group that did not run, unless its whole file ran without it', () => {
     const refunds = row({ what: 'refunds' });
     const both = pageWith(page, ran([refunds]));
