@@ -19,6 +19,7 @@ import { startSwap } from '../support/swapProgram.js';
 import {
   driveTo,
   eventually,
+  liquidMempool,
   openBuyer,
   startTestPurchase,
   startTestWorld,
@@ -79,8 +80,7 @@ async function whileMining<T>(work: Promise<T>): Promise<T> {
   };
   work.then(end, end);
   while (!over.signal.aborted) {
-    const status = (await world.ask({ command: 'status' })) as { liquid: { mempool: number } };
-    if (status.liquid.mempool > 0) await world.mine(2);
+    if ((await liquidMempool(world)) > 0) await world.mine(2);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   return await work;

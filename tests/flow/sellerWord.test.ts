@@ -10,6 +10,7 @@ import { startLyingSeller, type LyingSeller } from '../support/lyingSeller.js';
 import {
   driveTo,
   eventually,
+  liquidMempool,
   openBuyer,
   startTestPurchase,
   startTestWorld,
@@ -38,15 +39,15 @@ afterAll(async () => {
   await world.close();
 });
 
+const inMempool = (what: string): Promise<true> =>
+  eventually(what, async () => ((await liquidMempool(world)) > 0 ? true : undefined));
+
 /** A purchase that the honest seller has brought so far. */
 async function at(step: Step): Promise<PurchaseRecord> {
   liar.tell({});
   const created = await driveTo(lied, await startTestPurchase(world, own), 'created');
   if (step === 'created') return created;
-  await eventually('the funding', async () => {
-    const status = (await world.ask({ command: 'status' })) as { liquid: { mempool: number } };
-    return status.liquid.mempool > 0 ? true : undefined;
-  });
+  await inMempool('the funding');
   await world.mine(1);
   return await driveTo(lied, created, step);
 }
@@ -63,10 +64,7 @@ describe('a seller that a restarted buyer asks again', () => {
     });
     const ending = driveTo(lied, record, 'claimed');
     ending.catch(() => undefined); // awaited below
-    await eventually('the claim', async () => {
-      const status = (await world.ask({ command: 'status' })) as { liquid: { mempool: number } };
-      return status.liquid.mempool > 0 ? true : undefined;
-    });
+    await inMempool('the claim');
     await world.mine(2);
     expect((await ending).progress.step).toBe('claimed');
   });

@@ -143,6 +143,12 @@ export function driveTo(
   return drivePurchase(buyer, record.number, { until, signal: AbortSignal.timeout(40_000), onEvent: () => undefined });
 }
 
+/** Liquid transactions that wait for a block. */
+export async function liquidMempool(world: TestWorld): Promise<number> {
+  const status = (await world.ask({ command: 'status' })) as { liquid: { mempool: number } };
+  return status.liquid.mempool;
+}
+
 /** Waits for a condition with a deadline. */
 export async function eventually<T>(what: string, ask: () => Promise<T | undefined>, deadlineMs = 30_000): Promise<T> {
   const end = Date.now() + deadlineMs;

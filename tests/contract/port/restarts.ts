@@ -11,7 +11,8 @@ const NODES = ['payee', 'payer'] as const;
 export function killSuite(scene: Scene, { payer }: Backend): void {
   describe('a kill', () => {
     it.each(NODES)('of the %s leaves payments held: they can still be settled and canceled', async (name) => {
-      const [one, other] = [await scene.heldInvoice(), await scene.heldInvoice()];
+      const patient = { timeoutSecs: 120 }; // the reason is another one once the call that paid has ended
+      const [one, other] = [await scene.heldInvoice(patient), await scene.heldInvoice(patient)];
       await scene.world.restart(name, 'SIGKILL');
       for (const { paymentHash, held } of [one, other]) {
         expect(await scene.payee.lookupInvoice(paymentHash)).toEqual(held);

@@ -60,7 +60,7 @@ export const LND: Traits = {
   belowFee: ['FAILED', 'IN_FLIGHT'],
   reasons: {
     rejected: 'RECIPIENT_REJECTED',
-    afterTimeout: ['CANCELED', 'RECIPIENT_REJECTED'],
+    afterTimeout: ['CANCELED', 'RECIPIENT_REJECTED', 'TIMEOUT'],
     afterRestart: 'RECIPIENT_REJECTED',
     noRoute: 'ROUTE_NOT_FOUND',
   },

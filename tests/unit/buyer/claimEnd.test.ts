@@ -2,69 +2,25 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import type { ChainSide } from '../../../src/buyer/buyer.js';
-import { signClaim, type ClaimSource } from '../../../src/buyer/claim.js';
 import { followClaim, type ClaimEnd } from '../../../src/buyer/claimFollow.js';
 import { beginClaim } from '../../../src/buyer/claimSign.js';
-import { hashPreimage, htlcWitnessScript, p2wpkhScriptPubKey } from '../../../src/core/htlc.js';
-import { buildRefund } from '../../../src/core/htlcSpend.js';
-import { LIQUID_NETWORKS } from '../../../src/core/network.js';
-import { parseTransaction, rawOf, txidOf } from '../../../src/core/tx.js';
-import {
-  assetAmount,
-  assetId,
-  blockHash,
-  blockHeight,
-  outpoint,
-  sat,
-  satPerKvb,
-  unixSecs,
-} from '../../../src/core/units.js';
+import { blockHash, blockHeight, satPerKvb, unixSecs } from '../../../src/core/units.js';
 import { SwapError } from '../../../src/errors.js';
 import type { LiquidChain } from '../../../src/liquid/chain.js';
-import { keyOf, loadZkp, preimageOf, randomBytes } from '../core/zkp.js';
+import { loadZkp, preimageOf } from '../core/zkp.js';
+import { claimSource, idOf, notAsked, spendsOf } from './claimFixture.js';
 
 const PREIMAGE = preimageOf('end');
 const TIP = 2_000;
-const { policyAsset } = LIQUID_NETWORKS.liquidv1;
-const terms = {
-  paymentHash: hashPreimage(PREIMAGE),
-  claimPkh: keyOf('buyer').pkh,
-  refundPkh: keyOf('refund').pkh,
-  refundHeight: blockHeight(TIP - 10),
-};
-const source: ClaimSource = {
-  network: 'liquidv1',
-  paymentHash: terms.paymentHash,
-  witnessScript: htlcWitnessScript(terms),
-  refundHeight: terms.refundHeight,
-  outpoints: [
-    { outpoint: outpoint('fa'.repeat(32), 0), assetId: assetId('11'.repeat(32)), value: assetAmount(250n) },
-    { outpoint: outpoint('fa'.repeat(32), 1), assetId: policyAsset, value: assetAmount(1_000n) },
-  ],
-  fundingTx: Buffer.of(1),
-  privateKey: keyOf('buyer').privateKey,
-  payoutScript: p2wpkhScriptPubKey(keyOf('payout').pubkey),
-};
+const source = claimSource('liquidv1', PREIMAGE, TIP - 10);
 
 let claim: Buffer;
 let refund: Buffer;
 beforeAll(async () => {
-  const zkp = await loadZkp();
-  const now = { preimage: PREIMAGE, tipHeight: blockHeight(TIP), feeRate: satPerKvb(100n) };
-  claim = signClaim(zkp, source, now).raw;
-  const { tx } = buildRefund({
-    ...{ zkp, randomBytes, policyAsset, feeRate: satPerKvb(100n), maxFeeSat: sat(1_000n) },
-    ...{ outpoints: source.outpoints, witnessScript: source.witnessScript },
-    ...{ privateKey: keyOf('refund').privateKey, payoutScript: p2wpkhScriptPubKey(keyOf('seller').pubkey) },
-  });
-  refund = rawOf(tx);
+  ({ claim, refund } = spendsOf(await loadZkp(), source, { preimage: PREIMAGE, tipHeight: TIP }));
 });
 
-const idOf = (raw: Buffer) => txidOf(parseTransaction(raw));
 const BLOCK = blockHash('b1'.repeat(32));
-const no = (): never => {
-  throw new Error('not asked in these tests');
-};
 
 /** A server that shows one spend so deep, or is away. */
 function server(host: string, shown: { readonly raw: Buffer; readonly depth: number } | undefined) {
@@ -74,7 +30,7 @@ function server(host: string, shown: { readonly raw: Buffer; readonly depth: num
   };
   const raw = shown?.raw ?? Buffer.alloc(0);
   const chain: LiquidChain = {
-    ...{ genesisHash: no, tips: no, blockAt: no, unspent: no, disagreement: () => undefined },
+    ...{ genesisHash: notAsked, tips: notAsked, blockAt: notAsked, unspent: notAsked, disagreement: () => undefined },
     tip: async () => await answer({ height: blockHeight(TIP), hash: BLOCK, time: unixSecs(1_800_000_000) }),
     history: async () =>
       shown === undefined
@@ -84,7 +40,7 @@ function server(host: string, shown: { readonly raw: Buffer; readonly depth: num
     proveInclusion: async () => await answer(BLOCK),
     broadcast: async () => Promise.resolve({ kind: 'unknown', cause: 'swallowed' }),
     feeRate: async () => await answer(satPerKvb(100n)),
-    ...{ subscribe: () => undefined, unsubscribe: () => undefined, onChange: () => () => undefined, close: no },
+    ...{ subscribe: () => undefined, unsubscribe: () => undefined, onChange: () => () => undefined, close: notAsked },
   };
   return { name: `ssl://${host}:50002`, chain };
 }

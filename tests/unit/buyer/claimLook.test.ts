@@ -1,51 +1,19 @@
 /** What is believed of the spends that a server shows: signatures, and proofs of depth. */
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
-import { signClaim, type ClaimSource } from '../../../src/buyer/claim.js';
 import { findSpend, lookAtClaim } from '../../../src/buyer/claimLook.js';
 import type { Zkp } from '../../../src/core/blind.js';
-import { hashPreimage, htlcWitnessScript, p2wpkhScriptPubKey, p2wshScriptPubKey } from '../../../src/core/htlc.js';
-import { buildRefund } from '../../../src/core/htlcSpend.js';
-import { LIQUID_NETWORKS } from '../../../src/core/network.js';
-import { parseTransaction, rawOf, txidOf } from '../../../src/core/tx.js';
-import {
-  assetAmount,
-  assetId,
-  blockHash,
-  blockHeight,
-  hex,
-  outpoint,
-  sat,
-  satPerKvb,
-  unixSecs,
-  type Txid,
-} from '../../../src/core/units.js';
+import { p2wshScriptPubKey } from '../../../src/core/htlc.js';
+import { parseTransaction, rawOf } from '../../../src/core/tx.js';
+import { blockHash, blockHeight, hex, unixSecs } from '../../../src/core/units.js';
 import { SwapError } from '../../../src/errors.js';
 import type { LiquidChain } from '../../../src/liquid/chain.js';
-import { keyOf, loadZkp, preimageOf, randomBytes, refusal } from '../core/zkp.js';
+import { keyOf, loadZkp, preimageOf, refusal } from '../core/zkp.js';
+import { claimSource, idOf, notAsked, spendsOf } from './claimFixture.js';
 
 const PREIMAGE = preimageOf('look');
 const TIP = 100;
-const { policyAsset } = LIQUID_NETWORKS.regtest;
-const terms = {
-  paymentHash: hashPreimage(PREIMAGE),
-  claimPkh: keyOf('buyer').pkh,
-  refundPkh: keyOf('refund').pkh,
-  refundHeight: blockHeight(1_000),
-};
-const source: ClaimSource = {
-  network: 'regtest',
-  paymentHash: terms.paymentHash,
-  witnessScript: htlcWitnessScript(terms),
-  refundHeight: terms.refundHeight,
-  outpoints: [
-    { outpoint: outpoint('fa'.repeat(32), 0), assetId: assetId('11'.repeat(32)), value: assetAmount(250n) },
-    { outpoint: outpoint('fa'.repeat(32), 1), assetId: policyAsset, value: assetAmount(1_000n) },
-  ],
-  fundingTx: Buffer.of(1),
-  privateKey: keyOf('buyer').privateKey,
-  payoutScript: p2wpkhScriptPubKey(keyOf('payout').pubkey),
-};
+const source = claimSource('regtest', PREIMAGE, 1_000);
 const HTLC = hex(p2wshScriptPubKey(source.witnessScript));
 
 /** What the server shows: by script, and bytes by txid. */
@@ -58,14 +26,7 @@ let refund: Buffer;
 
 beforeAll(async () => {
   zkp = await loadZkp();
-  const now = { preimage: PREIMAGE, tipHeight: blockHeight(TIP), feeRate: satPerKvb(100n) };
-  claim = signClaim(zkp, source, now).raw;
-  const { tx } = buildRefund({
-    ...{ zkp, randomBytes, policyAsset, feeRate: satPerKvb(100n), maxFeeSat: sat(1_000n) },
-    ...{ outpoints: source.outpoints, witnessScript: source.witnessScript },
-    ...{ privateKey: keyOf('refund').privateKey, payoutScript: p2wpkhScriptPubKey(keyOf('seller').pubkey) },
-  });
-  refund = rawOf(tx);
+  ({ claim, refund } = spendsOf(zkp, source, { preimage: PREIMAGE, tipHeight: TIP }));
 });
 beforeEach(() => {
   shown = [];
@@ -73,16 +34,12 @@ beforeEach(() => {
   isProven = true;
 });
 
-const idOf = (raw: Buffer): Txid => txidOf(parseTransaction(raw));
-const no = (): never => {
-  throw new Error('not asked in these tests');
-};
 const chain: LiquidChain = {
-  genesisHash: no,
+  genesisHash: notAsked,
   tip: async () =>
     Promise.resolve({ height: blockHeight(TIP), hash: blockHash('b1'.repeat(32)), time: unixSecs(1_800_000_000) }),
-  tips: no,
-  blockAt: no,
+  tips: notAsked,
+  blockAt: notAsked,
   disagreement: () => undefined,
   history: async (script) => {
     const key = hex(script);
@@ -92,17 +49,17 @@ const chain: LiquidChain = {
     );
   },
   transaction: async (id) => Promise.resolve(shown.find(({ raw }) => idOf(raw) === id)?.raw),
-  unspent: no,
+  unspent: notAsked,
   proveInclusion: async () => {
     if (!isProven) throw new SwapError('chain_unavailable', 'no proof');
     return Promise.resolve(blockHash('b1'.repeat(32)));
   },
-  broadcast: no,
+  broadcast: notAsked,
   feeRate: async () => Promise.reject(new SwapError('chain_unavailable', 'no rate')),
-  subscribe: no,
-  unsubscribe: no,
-  onChange: no,
-  close: no,
+  subscribe: notAsked,
+  unsubscribe: notAsked,
+  onChange: notAsked,
+  close: notAsked,
 };
 const named = { name: 'tcp://own:1', chain };
 const show = (raw: Buffer, height = 0, script = HTLC): void => void shown.push({ script, raw, height });
