@@ -51,9 +51,12 @@ function attach(program: LnnodedProcess) {
 /** With the process, for what a program does with lnnoded itself. */
 export type LnnodedProgram = NodeProgram & { readonly process: LnnodedProcess };
 
+/** Keys of its configuration as environment variables. */
+type Settings = Readonly<Record<string, string>>;
+
 /** A starter of lnnoded that follows the chain in this way; it tells much, unless it is asked to be quiet. */
 export const lnnodedOn =
-  (source: keyof ChainProgram['endpoints'], logLevel: 'debug' | 'info' = 'debug') =>
+  (source: keyof ChainProgram['endpoints'], logLevel: 'debug' | 'info' = 'debug', more: Settings = {}) =>
   async ({ name, dir, started }: Place, { endpoints }: ChainProgram): Promise<LnnodedProgram> => {
     const { bitcoind, esplora } = endpoints;
     if (source === 'esplora' && esplora === undefined) throw new Error('the chain has no Esplora API');
@@ -61,7 +64,7 @@ export const lnnodedOn =
     let hangUp = (): void => undefined;
     const program = await onFreePorts(
       async (p2pPort, grpcPort) => {
-        const env = { LNNODED_LOG__LEVEL: logLevel, LNNODED_GRPC__LISTEN: `127.0.0.1:${grpcPort}` };
+        const env = { ...more, LNNODED_LOG__LEVEL: logLevel, LNNODED_GRPC__LISTEN: `127.0.0.1:${grpcPort}` };
         const attempt = new LnnodedProcess({ ...options, p2pPort, env });
         started({
           log: () => (existsSync(attempt.logFile) ? readFileSync(attempt.logFile, 'utf8') : ''),

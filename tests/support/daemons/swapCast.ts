@@ -8,7 +8,8 @@ import { BACKENDS, type SwapWorld } from './swapWorld.js';
 
 export const PAIRS: readonly Pair[] = BACKENDS.flatMap((seller) => PAYERS.map((payer) => ({ seller, payer })));
 
-const LOOK_MS = 50;
+/** Between two looks: each opens a database. */
+const LOOK_MS = 150;
 const DEEPENING_MS = 300;
 /** Everything is looked up again at every block. */
 const NUDGE_MS = 3_000;
@@ -21,6 +22,7 @@ export type Role = Purchase & { lncli?: Promise<LncliEnd> };
 /** The swaps of one play. Who failed takes no part in the next steps. */
 export type Cast = {
   readonly world: SwapWorld;
+  readonly pairs: readonly Pair[];
   readonly roles: readonly Role[];
   readonly failures: Map<Pair, Error>;
   readonly alive: () => readonly Role[];
@@ -28,14 +30,18 @@ export type Cast = {
   readonly until: (what: string, probe: (role: Role, row: SwapRow) => boolean | Promise<boolean>) => Promise<void>;
 };
 
+/** A question that is asked less often than others. */
+export const slowly = (probe: () => Promise<boolean>) => async (): Promise<boolean> =>
+  (await probe()) || (await delay(LOOK_MS, false));
+
 const asError = (cause: unknown, what: string): Error => new Error(`${what}: ${errorChain(cause)}`, { cause });
 
-/** One swap for every pair, made and funded; the programs of buyers stand still until they are thawed. */
-export async function assemble(world: SwapWorld, name: string): Promise<Cast> {
+/** One swap for each of these pairs, made and funded; the programs of buyers stand still until they are thawed. */
+export async function assemble(world: SwapWorld, name: string, pairs: readonly Pair[]): Promise<Cast> {
   const failures = new Map<Pair, Error>();
   const roles: Role[] = [];
   await Promise.all(
-    PAIRS.map(async (pair) => {
+    pairs.map(async (pair) => {
       try {
         const purchase = await order(world, pair, name);
         purchase.run.child.kill('SIGSTOP');
@@ -54,12 +60,13 @@ export async function assemble(world: SwapWorld, name: string): Promise<Cast> {
   };
   const until: Cast['until'] = (what, probe) =>
     each(what, async (role) => {
-      await world.programs.until({ what, ms: DEADLINE_MS }, async () => {
+      const isThere = async (): Promise<boolean> => {
         const row = role.seller.swap(role.id);
         return row !== undefined && (await probe(role, row));
-      });
+      };
+      await world.programs.until({ what, ms: DEADLINE_MS }, slowly(isThere));
     });
-  const cast = { world, roles, failures, alive, each, until };
+  const cast = { world, pairs, roles, failures, alive, each, until };
   await whileMining(
     cast,
     until('funded', (_, { state }) => state === 'FUNDED'),

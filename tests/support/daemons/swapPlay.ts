@@ -6,7 +6,7 @@ import { msat, preimage } from '../../../src/core/units.js';
 import { isEnded } from '../../crash/sellerDatabase.js';
 import type { SwapEnd } from '../swapProgram.js';
 import { lncli, type LncliEnd, type Pair } from './swapBuyer.js';
-import { assemble, DEADLINE_MS, PAIRS, whileMining, type Cast, type Role } from './swapCast.js';
+import { assemble, DEADLINE_MS, PAIRS, slowly, whileMining, type Cast, type Role } from './swapCast.js';
 import { endOf, sharesAfter, sharesOf, totalCltvOf, type End } from './swapEnd.js';
 import type { SwapWorld } from './swapWorld.js';
 
@@ -25,6 +25,9 @@ const SHARES_MS = 20_000;
 
 /** How the swap of a pair ended, or why nobody knows. */
 export type Ends = ReadonlyMap<Pair, End | Error>;
+
+/** Who plays. */
+type Scene = { readonly name: string; readonly pairs: readonly Pair[] };
 
 /** The buyers' programs go on; who pays by hand does so as soon as the program shows the invoice. */
 async function goOn({ each, world }: Cast): Promise<void> {
@@ -60,7 +63,7 @@ async function endsOf(cast: Cast, lastRun: (role: Role) => Promise<SwapEnd>): Pr
     ends.set(role.pair, await endOf(world, role, codes.get(role.pair) ?? null));
   });
   const endOrError = (pair: Pair): End | Error => failures.get(pair) ?? ends.get(pair) ?? new Error('no end');
-  return new Map(PAIRS.map((pair) => [pair, endOrError(pair)]));
+  return new Map(cast.pairs.map((pair) => [pair, endOrError(pair)]));
 }
 
 const roleName = ({ pair }: Role): string => `seller ${pair.seller}, payer ${pair.payer}`;
@@ -86,8 +89,8 @@ async function paidRun(world: SwapWorld, { lncli: paying, run, hash }: Role): Pr
 }
 
 /** Plays, and compares what the sellers own in their channels with the prices of what they sold. */
-async function playPaid(world: SwapWorld, name: string, play: (cast: Cast) => Promise<Ends>): Promise<Ends> {
-  const cast = await assemble(world, name);
+async function playPaid(world: SwapWorld, scene: Scene, play: (cast: Cast) => Promise<Ends>): Promise<Ends> {
+  const cast = await assemble(world, scene.name, scene.pairs);
   const before = await sharesOf(world);
   const ends = await play(cast);
   const sold = cast.roles.filter(({ seller, id }) => seller.swap(id)?.payment === 'SETTLED');
@@ -95,11 +98,11 @@ async function playPaid(world: SwapWorld, name: string, play: (cast: Cast) => Pr
   let found = '';
   const isRight = async (): Promise<boolean> => (found = textOf(await sharesOf(world))) === expected;
   try {
-    await world.programs.until({ what: 'the channels of the sellers', ms: SHARES_MS }, isRight);
+    await world.programs.until({ what: 'the channels of the sellers', ms: SHARES_MS }, slowly(isRight));
     return ends;
   } catch (cause) {
     const wrong = new Error(`expected in the sellers' channels ${expected}, found ${found}`, { cause });
-    return new Map(PAIRS.map((pair) => [pair, cast.failures.get(pair) ?? wrong]));
+    return new Map(scene.pairs.map((pair) => [pair, cast.failures.get(pair) ?? wrong]));
   }
 }
 
@@ -108,14 +111,14 @@ const textOf = (shares: Awaited<ReturnType<typeof sharesOf>>): string =>
 
 /** Nothing disturbs anybody. */
 export const playClaimed = (world: SwapWorld): Promise<Ends> =>
-  playPaid(world, 'claimed', async (cast) => {
+  playPaid(world, { name: 'claimed', pairs: PAIRS }, async (cast) => {
     await goOn(cast);
     return await endsOf(cast, (role) => paidRun(world, role));
   });
 
 /** Something is killed while every payment is held, and started again. The sellers cannot settle meanwhile. */
-export const playHeld = (world: SwapWorld, name: string, disturb: () => Promise<unknown>): Promise<Ends> =>
-  playPaid(world, name, async (cast) => {
+export const playHeld = (world: SwapWorld, scene: Scene, disturb: () => Promise<unknown>): Promise<Ends> =>
+  playPaid(world, scene, async (cast) => {
     setAway(world, true);
     try {
       await goOn(cast);
@@ -139,7 +142,7 @@ const setAway = ({ sellers }: SwapWorld, isAway: boolean): void => {
 
 /** Payments that come too late, and swaps that nobody pays: the sellers give back, and refund. */
 export async function playUnpaid(world: SwapWorld): Promise<{ readonly late: Ends; readonly unpaid: Ends }> {
-  const [late, unpaid] = await Promise.all([assemble(world, 'late'), assemble(world, 'unpaid')]);
+  const [late, unpaid] = await Promise.all([assemble(world, 'late', PAIRS), assemble(world, 'unpaid', PAIRS)]);
   const { chain } = world.liquid;
   await Promise.all([walkAway(late, world), walkAway(unpaid, world)]);
   setAway(world, true);

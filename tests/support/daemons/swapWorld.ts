@@ -16,6 +16,9 @@ import { startLnd, type LndProgram } from './lndProgram.js';
 import { payerFlags } from './swapBuyer.js';
 import { startSwapSeller, type SwapSeller } from './swapSeller.js';
 
+/** Few blocks come here. */
+const lnnoded = lnnodedOn('bitcoind', 'info', { LNNODED_BITCOIND__POLL_INTERVAL_MS: '250' });
+
 export const BACKENDS = ['lnnoded', 'lnd'] as const;
 export type Backend = (typeof BACKENDS)[number];
 type Nodes = { readonly lnnoded: LnnodedProgram; readonly lnd: LndProgram };
@@ -54,11 +57,11 @@ export async function startSwapWorld(): Promise<SwapWorld> {
   try {
     const [bitcoin, liquid] = await Promise.all([start('btcd', startBtcd), start('liquid', startLiquid)]);
     const nodes = async (side: string): Promise<Nodes> => {
-      const [lnnoded, lnd] = await Promise.all([
-        start(`${side}-lnnoded`, (place) => lnnodedOn('bitcoind')(place, bitcoin)),
+      const [own, lnd] = await Promise.all([
+        start(`${side}-lnnoded`, (place) => lnnoded(place, bitcoin)),
         start(`${side}-lnd`, (place) => startLnd(place, bitcoin)),
       ]);
-      return { lnnoded, lnd };
+      return { lnnoded: own, lnd };
     };
     const [sellerNodes, payers] = await Promise.all([nodes('seller'), nodes('payer')]);
     const seller = (backend: Backend): Promise<SwapSeller> =>
