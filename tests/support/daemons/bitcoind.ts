@@ -70,6 +70,8 @@ async function startOn({ dir, started }: FullNodePlace, port: number): Promise<F
       `--bitcoind.rpcuser=${USER}`,
       `--bitcoind.rpcpass=${PASSWORD}`,
       '--bitcoind.rpcpolling',
+      '--bitcoind.blockpollinginterval=250ms',
+      '--bitcoind.txpollinginterval=1s',
     ],
     call,
     fund: (target, sats) => miner.pay(target, sats),

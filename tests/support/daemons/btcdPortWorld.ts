@@ -1,4 +1,4 @@
-/** Nodes of any kinds as a world of the port's contract, on btcd. */
+/** Nodes of any kinds as a world of the port's contract, on btcd or another full node. */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -6,7 +6,7 @@ import type { ChannelOptions, PortWorld } from '../../contract/port/portWorld.js
 import { eventually } from '../eventually.js';
 import { makeTempDir } from '../tempDir.js';
 import { startBtcd } from './btcd.js';
-import type { FullNode } from './fullNode.js';
+import type { FullNode, FullNodePlace } from './fullNode.js';
 import type { PortProgram, PortStarter } from './portProgram.js';
 
 const WAIT_MS = 60_000;
@@ -16,6 +16,8 @@ const CHANNEL_DEPTH = 6;
 const OPENING_SATS = 100_000n;
 /** Coins of every node, for the fees of its claims. */
 const FEE_COINS_SATS = 100_000n;
+const NOBODY = 'bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080';
+const DUST_SATS = 1_000n;
 
 type Stop = () => Promise<void>;
 type Logs = Map<string, () => string>;
@@ -31,7 +33,10 @@ async function until<T>(what: string, probe: () => Promise<T | undefined | false
 }
 
 /** Starts the named nodes at once; `close` must be called. */
-export async function startBtcdPortWorld(kinds: Readonly<Record<string, PortStarter>>): Promise<PortWorld> {
+export async function startBtcdPortWorld(
+  kinds: Readonly<Record<string, PortStarter>>,
+  startChain: (place: FullNodePlace) => Promise<FullNode> = startBtcd,
+): Promise<PortWorld> {
   const dir = makeTempDir('port-world-');
   const stops: Stop[] = [];
   const logs: Logs = new Map();
@@ -41,7 +46,7 @@ export async function startBtcdPortWorld(kinds: Readonly<Record<string, PortStar
     else rmSync(dir, { recursive: true, force: true });
   };
   try {
-    const chain = await startBtcd({ dir: join(dir, 'btcd') });
+    const chain = await startChain({ dir: join(dir, 'chain') });
     stops.push(() => chain.stop());
     const started = await Promise.allSettled(
       Object.entries(kinds).map(async ([name, start]) => {
@@ -172,6 +177,7 @@ function worldOf(
     reorg: async (depth) => {
       const first = (await chain.tipHeight()) - depth + 1;
       await chain.call('invalidateblock', await chain.call('getblockhash', first));
+      await chain.fund(NOBODY, DUST_SATS); // a block that was taken back must not be made once more
       await mine(depth + 1);
     },
     caughtUp,

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 
 import { hex, pubkey } from '../../../src/core/units.js';
+import { ChannelState } from '../../../src/gen/lnnode/v1/lnnode.js';
 import { connectLnnoded } from '../../../src/lightning/lnnoded.js';
 import { createLogger } from '../../../src/log.js';
 import { lastingPort } from '../freePort.js';
@@ -67,7 +68,8 @@ export async function startLnnodedPortNode(
       await life.client.openChannel({ nodeId: idBytes(nodeId), capacitySats, pushMsat });
     },
     canReach: async ({ nodeId }) => {
-      const own = (await channels()).filter((channel) => hex(channel.nodeId) === nodeId);
+      const open = (await channels()).filter(({ state }) => state !== ChannelState.SWEEPING);
+      const own = open.filter((channel) => hex(channel.nodeId) === nodeId);
       return own.length > 0 && own.every(({ isUsable }) => isUsable);
     },
     knowsChannel: () => Promise.resolve(true), // it pays over its own channels and the hints of invoices
