@@ -63,7 +63,7 @@ export function portRestartScene(backend: Backend): Scene {
 export function portRestartSuite(scene: Scene, backend: Backend): void {
   record(scene, backend, 'the contract of the port: kills, reorganisations, frozen and vanished nodes');
   killSuite(scene, backend);
-  restartSuite(scene);
+  restartSuite(scene, backend);
   frozenSuite(scene, backend);
   vanishedPayerSuite(scene, backend);
   describe('with a new channel', () => {

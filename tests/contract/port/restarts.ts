@@ -53,7 +53,7 @@ export function killSuite(scene: Scene, { payer }: Backend): void {
   });
 }
 
-export function restartSuite(scene: Scene): void {
+export function restartSuite(scene: Scene, { payee }: Backend): void {
   const settled = async (): Promise<void> => {
     const after = await scene.heldInvoice();
     await scene.payee.settleInvoice(after.preimage);
@@ -121,6 +121,24 @@ export function restartSuite(scene: Scene): void {
         'received',
         async () => (await scene.payee.lookupInvoice(paymentHash))?.isHtlcPending === false,
       );
+    });
+  });
+
+  describe('the deadline of a payment whose payer is away', () => {
+    it('gives it back for ever, and the channel stays', async () => {
+      const { paymentHash, preimage, held } = await scene.heldInvoice();
+      await scene.world.halt('payer', 'SIGKILL');
+      await scene.world.mine((held.claimDeadlineHeight ?? 0) - 1 - (await scene.world.tipHeight()));
+      expect(await scene.payee.lookupInvoice(paymentHash)).toEqual(held);
+      await scene.world.mine(1);
+      expect(await scene.inState(paymentHash, 'CANCELED')).toMatchObject({
+        cancelReason: payee.cancelReasons.deadline,
+      });
+      await expect(scene.payee.settleInvoice(preimage)).rejects.toMatchObject(unavailable);
+      await scene.world.resume('payer');
+      await scene.world.caughtUp();
+      await scene.world.allUsable();
+      await scene.paymentIs(paymentHash, 'FAILED');
     });
   });
 
