@@ -193,7 +193,7 @@ describe.skipIf(!isBuilt)('a start-up check of lnd', { timeout: SLOW }, () => {
     };
     return { child, says, rpc, p2p, tlsCertFile };
   };
-  it('says that its wallet is not there, that it is not synced, that it is locked, and that it is starting', async () => {
+  it.concurrent('says that its wallet is not there, that it is not synced, that it is locked, and that it is starting', async () => {
     const home = join(dir, 'bare');
     const empty = await startEmptyBtcd({ dir: join(dir, 'empty') });
     try {
@@ -224,7 +224,7 @@ describe.skipIf(!isBuilt)('a start-up check of lnd', { timeout: SLOW }, () => {
       await empty.stop();
     }
   });
-  it('says that nothing was answered in time while its chain is frozen', async () => {
+  it.concurrent('says that nothing was answered in time while its chain is frozen', async () => {
     chain.freeze(true); // lnd asks it for everything that it tells of itself
     try {
       expect(await check({}, 'buyer')).toBe('lnd: GetInfo failed: no answer in time');
