@@ -54,7 +54,10 @@ export async function assemble(world: SwapWorld, name: string, pairs: readonly P
   const alive = (): readonly Role[] => roles.filter(({ pair }) => !failures.has(pair));
   const each: Cast['each'] = async (what, act) => {
     const acting = alive().map(async (role) => {
-      await act(role).catch((error: unknown) => failures.set(role.pair, asError(error, what)));
+      await act(role).catch((error: unknown) => {
+        const row = role.seller.swap(role.id);
+        failures.set(role.pair, asError(error, `${what}, at ${row?.state ?? 'no swap'}/${row?.payment ?? ''}`));
+      });
     });
     await Promise.all(acting);
   };
