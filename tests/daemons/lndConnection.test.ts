@@ -193,37 +193,40 @@ describe.skipIf(!isBuilt)('a start-up check of lnd', { timeout: SLOW }, () => {
     };
     return { child, says, rpc, p2p, tlsCertFile };
   };
-  it.concurrent('says that its wallet is not there, that it is not synced, that it is locked, and that it is starting', async () => {
-    const home = join(dir, 'bare');
-    const empty = await startEmptyBtcd({ dir: join(dir, 'empty') });
-    try {
-      const first = await onFreePorts(async (rpc, p2p) => {
-        const started = await startBare(home, empty, rpc, p2p);
-        await started.says('it has no wallet yet');
-        return started;
-      }, isPortTaken);
-      const cert = readFileSync(first.tlsCertFile).toString('base64');
-      const { lnd } = unauthenticatedLndGrpc({ cert, socket: `localhost:${first.rpc}` });
-      const password = Buffer.from('password').toString('hex');
-      await createWallet({ lnd, password, seed: (await createSeed({ lnd })).seed });
-      const lagging = 'the Lightning node is not synced to its chain; it is at block 0';
-      expect(await first.says('not synced')).toBe(lagging);
-      await first.child.stop('SIGKILL');
-
-      const second = await startBare(home, empty, first.rpc, first.p2p);
+  it.concurrent(
+    'says that its wallet is not there, that it is not synced, that it is locked, and that it is starting',
+    async () => {
+      const home = join(dir, 'bare');
+      const empty = await startEmptyBtcd({ dir: join(dir, 'empty') });
       try {
-        await second.says('its wallet is locked');
-        empty.freeze(true); // it waits for its chain
-        await unlockWallet({ lnd, password });
-        expect(await second.says('starting')).toBe('lnd: GetInfo failed: it is starting');
+        const first = await onFreePorts(async (rpc, p2p) => {
+          const started = await startBare(home, empty, rpc, p2p);
+          await started.says('it has no wallet yet');
+          return started;
+        }, isPortTaken);
+        const cert = readFileSync(first.tlsCertFile).toString('base64');
+        const { lnd } = unauthenticatedLndGrpc({ cert, socket: `localhost:${first.rpc}` });
+        const password = Buffer.from('password').toString('hex');
+        await createWallet({ lnd, password, seed: (await createSeed({ lnd })).seed });
+        const lagging = 'the Lightning node is not synced to its chain; it is at block 0';
+        expect(await first.says('not synced')).toBe(lagging);
+        await first.child.stop('SIGKILL');
+
+        const second = await startBare(home, empty, first.rpc, first.p2p);
+        try {
+          await second.says('its wallet is locked');
+          empty.freeze(true); // it waits for its chain
+          await unlockWallet({ lnd, password });
+          expect(await second.says('starting')).toBe('lnd: GetInfo failed: it is starting');
+        } finally {
+          empty.freeze(false);
+          await second.child.stop('SIGKILL');
+        }
       } finally {
-        empty.freeze(false);
-        await second.child.stop('SIGKILL');
+        await empty.stop();
       }
-    } finally {
-      await empty.stop();
-    }
-  });
+    },
+  );
   it.concurrent('says that nothing was answered in time while its chain is frozen', async () => {
     chain.freeze(true); // lnd asks it for everything that it tells of itself
     try {
