@@ -156,7 +156,7 @@ function readFile(key: string, path: string): Buffer {
 function readMacaroon(path: string): string {
   const key = 'lightning.macaroon_file';
   const macaroon = readFile(key, path).toString('hex');
-  if (macaroon === '') throw new SwapError('bad_config', `${key}: expected a macaroon, found an empty file`);
+  if (macaroon.length === 0) throw new SwapError('bad_config', `${key}: expected a macaroon, found an empty file`);
   const mode = statSync(path).mode & 0o777;
   if ((mode & 0o007) === 0) return macaroon;
   throw new SwapError('bad_config', `${key}: expected mode 0600 on ${path}, found 0${mode.toString(8)}`);
