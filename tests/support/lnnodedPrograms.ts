@@ -2,16 +2,12 @@
 import { existsSync, readFileSync } from 'node:fs';
 
 import { hex, pubkey, type Pubkey } from '../../src/core/units.js';
-import { connectLnnoded } from '../../src/lightning/lnnoded.js';
-import { createLogger } from '../../src/log.js';
 import { onFreePorts } from './freePort.js';
 import { OURS } from './interoperability.js';
+import { attach, LOW_FEES } from './lnnodedLife.js';
 import { LnnodedProcess } from './lnnodedProcess.js';
 import type { ChainProgram, NodeProgram, Place } from './programStage.js';
 import { startRegtestServer } from './regtestServer.js';
-
-/** btcd's own estimate on an almost empty chain is more than a hundred sat/vB. */
-const CONFIG = '[fees]\nceiling_sat_per_kvb = 10_000\n';
 
 const idBytes = (nodeId: Pubkey): Buffer => Buffer.from(nodeId, 'hex');
 
@@ -36,18 +32,6 @@ export async function startSandboxChain({ started }: Place): Promise<ChainProgra
   };
 }
 
-/** The port and the plain client on one life of the process. */
-function attach(program: LnnodedProcess) {
-  const { tokenFile, ready } = program;
-  const port = connectLnnoded({ address: ready.grpc, tokenFile, log: createLogger('test', 'silent') });
-  const { client, close } = program.connect();
-  const hangUp = (): void => {
-    port.close();
-    close();
-  };
-  return { port, client, hangUp };
-}
-
 /** With the process, for what a program does with lnnoded itself. */
 export type LnnodedProgram = NodeProgram & { readonly process: LnnodedProcess };
 
@@ -60,7 +44,7 @@ export const lnnodedOn =
   async ({ name, dir, started }: Place, { endpoints }: ChainProgram): Promise<LnnodedProgram> => {
     const { bitcoind, esplora } = endpoints;
     if (source === 'esplora' && esplora === undefined) throw new Error('the chain has no Esplora API');
-    const options = { dir, bitcoind, esplora: source === 'esplora' ? esplora : undefined, more: CONFIG };
+    const options = { dir, bitcoind, esplora: source === 'esplora' ? esplora : undefined, more: LOW_FEES };
     let hangUp = (): void => undefined;
     const program = await onFreePorts(
       async (p2pPort, grpcPort) => {

@@ -14,17 +14,14 @@ import {
 } from 'lightning';
 import { recover } from 'tiny-secp256k1';
 
-import { connectLnd } from '../../../src/lightning/lnd.js';
-import { createLogger } from '../../../src/log.js';
 import type { Traits } from '../../contract/port/portWorld.js';
 import { unsignedInvoice } from '../../unit/core/rawInvoice.js';
 import { amountOf, takeApart } from '../bolt11Parts.js';
 import type { Place } from '../programStage.js';
 import { bakeMacaroon, rightsOf } from './bakedMacaroon.js';
-import { tailOf } from './child.js';
-import { startFeeServer } from './feeServer.js';
 import type { FullNode } from './fullNode.js';
-import { LndProcess } from './lnd.js';
+import type { LndProcess } from './lnd.js';
+import { launchLnd } from './lndProgram.js';
 import type { PortProgram } from './portProgram.js';
 
 /** What the other side waits for before it has its coins of a channel that it closed; lnd's own default is 144 at least. */
@@ -33,7 +30,6 @@ const BASE_FEE_MSAT = 1000n;
 const FEE_PPM = 1n;
 /** lnd's key of the node itself. */
 const NODE_KEY = { key_family: 6, key_index: 0 };
-const LOG_LINES = 200;
 /** Looks like a payment with a secret: LDK calls anything else a feature that is missing, and lnd avoids it from then on. */
 const PROBE = {
   mtokens: '1000',
@@ -104,32 +100,17 @@ export const startLndPortNode: Start = (place, chain) => start(place, chain, { i
 /** Nobody but its peers hears of its channels. */
 export const startPrivateLndPortNode: Start = (place, chain) => start(place, chain, { isPrivate: true });
 
-/** Starts lnd with a fee server, and the port with the rights that the docs name for seller and buyer, and no other. */
+/** lnd, and the port with the rights that the docs name for seller and buyer, and no other. */
 async function start(
-  { name, dir, started }: Place,
+  place: Place,
   chain: FullNode,
   { isPrivate }: { readonly isPrivate: boolean },
 ): Promise<LndPortNode> {
-  const fees = await startFeeServer();
-  const more = [`--bitcoin.defaultremotedelay=${CSV_BLOCKS}`, '--maxpendingchannels=4'];
-  const program = new LndProcess({ dir, name, chain, feeUrl: fees.url, more });
-  let hangUp = (): void => undefined;
-  started({
-    log: () => tailOf(program.logFile, LOG_LINES),
-    stop: async () => {
-      hangUp();
-      await program.stop('SIGKILL');
-      await fees.close();
-    },
-  });
-  await program.start();
   const rights = new Set([...rightsOf('swapd.macaroon'), ...rightsOf('swap.macaroon')]);
-  const macaroonFile = await bakeMacaroon(program, 'swapd.macaroon', [...rights]);
-  const { lnd, nodeId, peerAddress, rpcAddress: address, tlsCertFile } = program;
-  const port = connectLnd({ address, tlsCertFile, macaroonFile, log: createLogger('test', 'silent') });
-  hangUp = () => {
-    port.close();
-  };
+  const bake = (lnd: LndProcess): Promise<string> => bakeMacaroon(lnd, 'swapd.macaroon', [...rights]);
+  const more = [`--bitcoin.defaultremotedelay=${CSV_BLOCKS}`, '--maxpendingchannels=4'];
+  const { program, port } = await launchLnd(place, chain, bake, more);
+  const { lnd, nodeId, peerAddress } = program;
   return {
     program,
     software: [program.software],

@@ -2,6 +2,7 @@
 import { addPeer, closeChannel, createChainAddress, getChainBalance, getChannels, openChannel } from 'lightning';
 
 import { connectLnd } from '../../../src/lightning/lnd.js';
+import type { LightningNode } from '../../../src/lightning/node.js';
 import { createLogger } from '../../../src/log.js';
 import { OURS } from '../interoperability.js';
 import type { NodeProgram, Place } from '../programStage.js';
@@ -17,10 +18,23 @@ const PERMISSIONS = ['info:read', 'invoices:read', 'invoices:write', 'offchain:r
 /** With the process, for what a program or a person does with lnd itself. */
 export type LndProgram = NodeProgram & { readonly process: LndProcess };
 
-/** Starts lnd with a fee server. */
-export async function startLnd({ name, dir, started }: Place, chain: FullNode): Promise<LndProgram> {
+/** A running lnd, and the port with a macaroon of its own. */
+type LaunchedLnd = { readonly program: LndProcess; readonly port: LightningNode };
+
+/**
+ * Starts lnd with a fee server.
+ *
+ * @param bake makes the port's macaroon. @returns its file
+ * @param more flags of lnd
+ */
+export async function launchLnd(
+  { name, dir, started }: Place,
+  chain: FullNode,
+  bake: (program: LndProcess) => Promise<string>,
+  more: readonly string[] = [],
+): Promise<LaunchedLnd> {
   const fees = await startFeeServer();
-  const program = new LndProcess({ dir, name, chain, feeUrl: fees.url });
+  const program = new LndProcess({ dir, name, chain, feeUrl: fees.url, more });
   let hangUp = (): void => undefined;
   started({
     log: () => tailOf(program.logFile, LOG_LINES),
@@ -31,16 +45,23 @@ export async function startLnd({ name, dir, started }: Place, chain: FullNode): 
     },
   });
   await program.start();
-  const { lnd, rpcAddress: address, tlsCertFile } = program;
-  const macaroonFile = await program.bakeMacaroon(PERMISSIONS);
+  const macaroonFile = await bake(program);
+  const { rpcAddress: address, tlsCertFile } = program;
   const port = connectLnd({ address, tlsCertFile, macaroonFile, log: createLogger('test', 'silent') });
   hangUp = () => {
     port.close();
   };
+  return { program, port };
+}
+
+/** lnd with a fee server, as a program of a stage. */
+export async function startLnd(place: Place, chain: FullNode): Promise<LndProgram> {
+  const { program, port } = await launchLnd(place, chain, (lnd) => lnd.bakeMacaroon(PERMISSIONS));
+  const { lnd } = program;
   const channelsWith = async (peer: NodeProgram) =>
     (await getChannels({ lnd })).channels.filter(({ partner_public_key: id }) => id === peer.nodeId);
   return {
-    name,
+    name: place.name,
     process: program,
     ours: [OURS.lnd],
     software: [program.software],

@@ -3,38 +3,22 @@ import { existsSync, readFileSync } from 'node:fs';
 
 import { hex, pubkey } from '../../../src/core/units.js';
 import { ChannelState } from '../../../src/gen/lnnode/v1/lnnode.js';
-import { connectLnnoded } from '../../../src/lightning/lnnoded.js';
-import { createLogger } from '../../../src/log.js';
 import { lastingPort } from '../freePort.js';
+import { attach, LOW_FEES } from '../lnnodedLife.js';
 import { LnnodedProcess } from '../lnnodedProcess.js';
 import { LNNODED, lnnodedExtras } from '../lnnodedPortWorld.js';
 import type { Place } from '../programStage.js';
 import type { FullNode } from './fullNode.js';
 import type { PortProgram } from './portProgram.js';
 
-/** btcd's own estimate on an almost empty chain is more than a hundred sat/vB. */
-const CONFIG = '[fees]\nceiling_sat_per_kvb = 10_000\n';
-
 const idBytes = (nodeId: string): Buffer => Buffer.from(nodeId, 'hex');
-
-/** The port and the plain client on one life of the process. */
-function attach(program: LnnodedProcess) {
-  const { tokenFile, ready } = program;
-  const port = connectLnnoded({ address: ready.grpc, tokenFile, log: createLogger('test', 'silent') });
-  const { client, close } = program.connect();
-  const hangUp = (): void => {
-    port.close();
-    close();
-  };
-  return { port, client, hangUp };
-}
 
 export async function startLnnodedPortNode(
   { dir, started }: Place,
   { endpoints: { bitcoind } }: FullNode,
 ): Promise<PortProgram> {
   const p2pPort = await lastingPort();
-  const program = new LnnodedProcess({ dir, bitcoind, more: CONFIG, p2pPort, env: { LNNODED_LOG__LEVEL: 'debug' } });
+  const program = new LnnodedProcess({ dir, bitcoind, more: LOW_FEES, p2pPort, env: { LNNODED_LOG__LEVEL: 'debug' } });
   let hangUp = (): void => undefined;
   started({
     log: () => (existsSync(program.logFile) ? readFileSync(program.logFile, 'utf8') : ''),
