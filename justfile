@@ -66,6 +66,11 @@ daemons:
 test-node24:
     tests/tools/test-node24.sh
 
+# what test-node24 needs, alone
+[private]
+install-node24:
+    tests/tools/test-node24.sh --install
+
 # a whole swap, step by step
 demo:
     npm run -s demo
