@@ -2,20 +2,23 @@
 /** The guided tour: drives the real programs through two swaps and explains each step. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import type { Buyer } from '../buyer/buyer.js';
 import { connectBuyer, readPayoutWallet } from '../buyer/connect.js';
 import { initDataDir } from '../buyer/dataDir.js';
 import type { PurchaseEvent } from '../buyer/drive.js';
+import { askAll } from '../buyer/observe.js';
 import { startPurchase } from '../buyer/purchase.js';
 import { listOffers, requestQuote } from '../buyer/quote.js';
 import { openAdmin, type AdminClient } from '../buyer/rpcClient.js';
+import type { PurchaseRecord } from '../buyer/record.js';
 import { drivePurchase } from '../buyer/session.js';
 import type { VerificationReport } from '../buyer/verify.js';
 import { parseHtlcWitnessScript } from '../core/htlc.js';
 import { encodeAddress } from '../core/network.js';
 import { parseTransaction } from '../core/tx.js';
-import { assetAmount, displayHex, hex, type AssetId, type SwapId } from '../core/units.js';
+import { assetAmount, displayHex, hex, txid, type AssetId, type SwapId, type Txid } from '../core/units.js';
 import { errorChain } from '../errors.js';
 import { PaymentStatus, SwapStatus, type Swap } from '../gen/ln_liquid_swap/v1/swap.js';
 import { createLogger, type Logger } from '../log.js';
@@ -26,6 +29,9 @@ import { startWorld, type DemoWorld } from './world.js';
 const TICKER = 'USDT';
 const UNITS = 25n;
 const FINAL_BLOCKS = 2;
+/** Every step takes a second or so; a machine that builds something else meanwhile may take long. */
+const PATIENCE_MS = 120_000;
+const LOOK_MS = 100;
 
 type Tour = {
   readonly world: DemoWorld;
@@ -43,7 +49,7 @@ const formatUnits = (amount: bigint, precision: number): string => {
 const units = (tour: Tour, amount: bigint): string => formatUnits(amount, tour.precision);
 const sats = (msat: bigint): string => `${formatUnits(msat, 3)} sat`;
 
-async function openTour(): Promise<{ tour: Tour; close: () => Promise<void> }> {
+async function openTour(): Promise<{ tour: Tour; close: (options: { isKept: boolean }) => Promise<void> }> {
   const log = createLogger('demo', 'error');
   const world = await startWorld((line) => {
     fact(line);
@@ -61,10 +67,10 @@ async function openTour(): Promise<{ tour: Tour; close: () => Promise<void> }> {
     lightning: { address: lnnoded.buyer.address, tokenFile: lnnoded.buyer.token_file },
   });
   const admin = openAdmin({ address: swapd.admin, token: readFileSync(swapd.admin_token_file, 'utf8').trim() });
-  const close = async (): Promise<void> => {
+  const close: DemoWorld['close'] = async (options) => {
     opened.close();
     admin.close();
-    await world.close();
+    await world.close(options);
   };
   const tour = {
     world,
@@ -131,7 +137,7 @@ async function order(tour: Tour): Promise<number> {
 function showFunding(swap: Swap): void {
   const terms = parseHtlcWitnessScript(swap.witnessScript);
   fact(`swap ${hex(swap.swapId)}`);
-  fact(`the seller signed and stored funding ${displayHex(swap.fundingTxid)}, then broadcast it`);
+  fact(`the seller signed and stored funding ${displayHex(swap.fundingTxid)}, and broadcasts it`);
   fact(`HTLC: claim with the preimage of ${terms.paymentHash}`);
   fact(`      and the buyer's key, or refund to the seller from Liquid block ${terms.refundHeight} on`);
   why('no invoice yet: it appears only when the funding is deep enough, so the buyer cannot pay for nothing');
@@ -148,10 +154,42 @@ function showReport(report: VerificationReport): void {
     );
 }
 
+/**
+ * Mines once the buyer's own server shows the transaction: the seller tells its txid before it sends it.
+ *
+ * @returns the new height.
+ */
+async function mineWith(tour: Tour, id: Txid, blocks: number): Promise<number> {
+  const deadline = Date.now() + PATIENCE_MS;
+  while (!(await isShown(tour, id))) {
+    if (Date.now() > deadline) throw new Error(`transaction ${id} was not sent in ${PATIENCE_MS / 1000} s`);
+    await delay(LOOK_MS);
+  }
+  return await tour.world.mineLiquid(blocks);
+}
+
+async function isShown({ buyer }: Tour, id: Txid): Promise<boolean> {
+  const { answers } = await askAll(buyer.chains, async ({ chain }) => await chain.transaction(id));
+  return answers.some((raw) => raw !== undefined);
+}
+
 /** Mines when the story needs a block, and tells what happens meanwhile. */
-function narrator(tour: Tour): { onEvent: (event: PurchaseEvent) => void; settled: () => Promise<void> } {
+type Narrator = {
+  readonly onEvent: (event: PurchaseEvent) => void;
+  /** Resolves when every block is mined. */
+  readonly settled: () => Promise<void>;
+  /** What to say when the story did not get to its end. */
+  readonly stuck: (record: PurchaseRecord) => Error;
+};
+
+function narrator(tour: Tour): Narrator {
   const seen = new Set<string>();
   const work: Promise<unknown>[] = [];
+  let problem = 'nothing is known to be wrong';
+  const mining = (blocks: Promise<void>): void => {
+    blocks.catch(() => undefined); // thrown by settled()
+    work.push(blocks);
+  };
   const once = (key: string, tell: () => void): void => {
     if (seen.has(key)) return;
     seen.add(key);
@@ -161,8 +199,8 @@ function narrator(tour: Tour): { onEvent: (event: PurchaseEvent) => void; settle
     if (swap.status !== SwapStatus.CREATED || swap.fundingTxid.length === 0) return;
     once('funding', () => {
       showFunding(swap);
-      work.push(
-        tour.world.mineLiquid(1).then((height) => {
+      mining(
+        mineWith(tour, txid(displayHex(swap.fundingTxid)), 1).then((height) => {
           fact(`mined Liquid block ${height}: the funding has 1 confirmation`);
         }),
       );
@@ -187,7 +225,7 @@ function narrator(tour: Tour): { onEvent: (event: PurchaseEvent) => void; settle
       case 'claim':
         if (event.news.kind !== 'broadcast') return;
         once('claim', () => {
-          work.push(
+          mining(
             tour.world.mineLiquid(FINAL_BLOCKS).then((height) => {
               fact(`mined ${FINAL_BLOCKS} blocks, tip ${height}: the claim is final`);
             }),
@@ -198,6 +236,7 @@ function narrator(tour: Tour): { onEvent: (event: PurchaseEvent) => void; settle
         if (event.record.progress.step === 'claiming') tellClaim(event.record.progress.claims.at(-1));
         return;
       case 'waiting':
+        problem = event.problem;
         return;
       default:
         throw new Error(`unknown event ${JSON.stringify(event satisfies never)}`);
@@ -208,6 +247,8 @@ function narrator(tour: Tour): { onEvent: (event: PurchaseEvent) => void; settle
     settled: async () => {
       await Promise.all(work);
     },
+    stuck: ({ number, progress: { step } }) =>
+      new Error(`purchase ${number} did not get further than "${step}" in ${PATIENCE_MS / 1000} s: ${problem}`),
   };
 }
 
@@ -242,10 +283,10 @@ async function firstSwap(tour: Tour): Promise<void> {
   showMoney(tour, before);
   const number = await order(tour);
   chapter(3, 'The seller funds an HTLC on Liquid');
-  const { onEvent, settled } = narrator(tour);
-  const record = await drivePurchase(tour.buyer, number, { signal: AbortSignal.timeout(60_000), onEvent });
+  const { onEvent, settled, stuck } = narrator(tour);
+  const record = await drivePurchase(tour.buyer, number, { signal: AbortSignal.timeout(PATIENCE_MS), onEvent });
   await settled();
-  if (record.progress.step !== 'claimed') throw new Error(`the first swap ended ${record.progress.step}`);
+  if (record.progress.step !== 'claimed') throw stuck(record);
   const swap = await waitForSwap(tour, record.progress.htlc.swapId, (each) => each.status === SwapStatus.CLAIMED);
   fact('swap status: CLAIMED');
   const after = await money(tour);
@@ -280,14 +321,14 @@ function checkFirst(before: Both, after: Both, swap: Swap): void {
 }
 
 async function waitForSwap(tour: Tour, id: SwapId, isThere: (swap: Swap) => boolean): Promise<Swap> {
-  const signal = AbortSignal.timeout(30_000);
+  const signal = AbortSignal.timeout(PATIENCE_MS);
   for await (const { swap } of tour.buyer.seller.watchSwap(
     { swapId: Buffer.from(id, 'hex') },
-    { signal, deadline: 30_000 },
+    { signal, deadline: PATIENCE_MS },
   )) {
     if (swap !== undefined && isThere(swap)) return swap;
   }
-  throw new Error('the swap did not get there in 30 s');
+  throw new Error(`the swap did not get there in ${PATIENCE_MS / 1000} s`);
 }
 
 /** A swap that is verified and then never paid. */
@@ -295,17 +336,17 @@ async function secondSwap(tour: Tour): Promise<void> {
   chapter(8, 'A second swap that nobody pays');
   const before = await money(tour);
   const number = await order(tour);
-  const { onEvent, settled } = narrator(tour);
+  const { onEvent, settled, stuck } = narrator(tour);
   const quiet = (event: PurchaseEvent): void => {
-    if (event.kind === 'swap') onEvent(event);
+    if (event.kind === 'swap' || event.kind === 'waiting') onEvent(event);
   };
   const record = await drivePurchase(tour.buyer, number, {
     until: 'verified',
-    signal: AbortSignal.timeout(60_000),
+    signal: AbortSignal.timeout(PATIENCE_MS),
     onEvent: quiet,
   });
   await settled();
-  if (record.progress.step !== 'verified') throw new Error(`the second swap ended ${record.progress.step}`);
+  if (record.progress.step !== 'verified') throw stuck(record);
   const { refundHeight, swapId } = record.progress.htlc;
   fact('the buyer verified it, and walks away without paying');
   const mined = await tour.world.mineLiquid(31);
@@ -316,8 +357,8 @@ async function secondSwap(tour: Tour): Promise<void> {
   );
   const height = await tour.world.mineLiquid(refundHeight - mined);
   fact(`mined to block ${height}: the refund height is reached`);
-  await waitForSwap(tour, swapId, (each) => each.refundTxid.length > 0);
-  await tour.world.mineLiquid(FINAL_BLOCKS);
+  const { refundTxid } = await waitForSwap(tour, swapId, (each) => each.refundTxid.length > 0);
+  await mineWith(tour, txid(displayHex(refundTxid)), FINAL_BLOCKS);
   const swap = await waitForSwap(tour, swapId, (each) => each.status === SwapStatus.REFUNDED);
   fact(`refund ${displayHex(swap.refundTxid)}`);
   fact('swap status: REFUNDED');
@@ -342,12 +383,14 @@ const startedAt = Date.now();
 try {
   chapter(1, 'A whole world: two Lightning nodes, a Liquid chain that validates everything, the seller');
   const { tour, close } = await openTour();
+  let isKept = true;
   try {
     fact(`the faucet issued ${TICKER}, asset ${tour.assets.asset}, and stocked the seller`);
     await firstSwap(tour);
     await secondSwap(tour);
+    isKept = false;
   } finally {
-    await close();
+    await close({ isKept });
   }
   ending(
     `Two swaps, one CLAIMED and one REFUNDED, in ${((Date.now() - startedAt) / 1000).toFixed(1)} s. Next: npm start`,

@@ -27,8 +27,8 @@ export type DemoWorld = {
   readonly json: z.output<typeof worldSchema>;
   /** Mines Liquid blocks. @returns the new height. */
   readonly mineLiquid: (blocks: number) => Promise<number>;
-  /** Ends every process and forgets the folder. */
-  readonly close: () => Promise<void>;
+  /** Ends every process, and forgets the folder unless somebody has to look at the logs. */
+  readonly close: (options: { readonly isKept: boolean }) => Promise<void>;
 };
 
 /** A fresh world in which blocks come on command only. */
@@ -41,10 +41,11 @@ export async function startWorld(onProgress: (line: string) => void): Promise<De
       resolve();
     });
   });
-  const close = async (): Promise<void> => {
+  const close: DemoWorld['close'] = async ({ isKept }) => {
     child.kill('SIGTERM');
     await ended;
-    rmSync(dir, { recursive: true, force: true });
+    if (isKept) onProgress(`everything of this world is kept in ${dir}, its logs in ${join(dir, 'logs')}`);
+    else rmSync(dir, { recursive: true, force: true });
   };
   const lines: string[] = [];
   if (child.stderr !== null) {
@@ -69,7 +70,7 @@ export async function startWorld(onProgress: (line: string) => void): Promise<De
       z.object({ height: z.int() }).parse(await askWorld(dir, { command: 'mine', chain: 'liquid', blocks })).height;
     return { dir, json, mineLiquid, close };
   } catch (error) {
-    await close();
+    await close({ isKept: true });
     throw error;
   }
 }

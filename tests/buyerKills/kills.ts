@@ -7,7 +7,7 @@ import { createLogger } from '../../src/log.js';
 import type { Stage } from '../crash/stage.js';
 import type { SwapRun } from '../support/swapProgram.js';
 import { eventually } from '../support/testWorld.js';
-import { whileMining } from './miner.js';
+import { whileMining } from '../support/whileMining.js';
 import { endOf, newBuying, problemsOf, resumeToEnd, type Buying } from './purchase.js';
 
 /** How one case ended. */
@@ -61,7 +61,7 @@ async function runCase(stage: Stage, { name, play }: Case): Promise<{ report: Ki
 /** All at once; the books of the buyer's node must then add up to what was claimed: nothing twice, nothing for nothing. */
 async function runTogether(stage: Stage, cases: readonly Case[]): Promise<KillReport[]> {
   const before = await lightningMsat(stage);
-  const done = await whileMining(stage, Promise.all(cases.map((each) => runCase(stage, each))));
+  const done = await whileMining(stage.world, Promise.all(cases.map((each) => runCase(stage, each))));
   const reports = done.map(({ report }) => report);
   const expected = before - done.reduce((sum, { paidMsat }) => sum + paidMsat, 0n);
   let found = 0n;
@@ -107,7 +107,7 @@ export async function learnFailpoints(stage: Stage): Promise<string[]> {
   const buying = newBuying(stage);
   try {
     const run = buying.buy({ FAILPOINT_TRACE: buying.traceFile }).ended;
-    const { code, stderr } = await whileMining(stage, run);
+    const { code, stderr } = await whileMining(stage.world, run);
     if (code !== 0) throw new Error(`a purchase without kills ended ${code ?? 'by a signal'}: ${stderr}`);
     const hits = buying.trace();
     return [...new Set(hits)].flatMap((name) => {

@@ -15,6 +15,7 @@ import { startCutProxy } from '../support/cutProxy.js';
 import {
   driveTo,
   eventually,
+  mempoolFilled,
   openBuyer,
   openSellerNode,
   startTestPurchase,
@@ -58,16 +59,10 @@ const start = async (name: Name): Promise<void> => {
   await eventually('a seller that the buyer reaches', async () => (await buyer.buyer.seller.listOffers({})).offers);
 };
 
-const mempoolFilled = (what: string): Promise<boolean> =>
-  eventually(`${what} in the mempool`, async () => {
-    const status = (await world.ask({ command: 'status' })) as { liquid: { mempool: number } };
-    return status.liquid.mempool > 0 ? true : undefined;
-  });
-
 /** Every check passed, and nothing is sent yet. */
 async function paying(): Promise<PurchaseRecord> {
   const created = await driveTo(buyer, await startTestPurchase(world, buyer), 'created');
-  await mempoolFilled('the funding');
+  await mempoolFilled(world, 'the funding');
   await world.mine(1);
   return driveTo(buyer, created, 'paying');
 }
@@ -94,7 +89,7 @@ async function held(record: PurchaseRecord): Promise<void> {
 async function claimed(side: TestBuyer, record: PurchaseRecord): Promise<void> {
   const ending = driveTo(side, record, 'claimed');
   ending.catch(() => undefined); // awaited below
-  await mempoolFilled('the claim');
+  await mempoolFilled(world, 'the claim');
   await world.mine(2);
   expect((await ending).progress.step).toBe('claimed');
 }
@@ -157,7 +152,7 @@ describe('a buyer whose payment is out', () => {
     const options = { signal: AbortSignal.timeout(60_000), onEvent: () => undefined };
     const elsewhere = claimFromKit(buyer.buyer, claimKitFile(buyer.buyer.dir, record.number), options);
     elsewhere.catch(() => undefined); // awaited below
-    await mempoolFilled('the claim');
+    await mempoolFilled(world, 'the claim');
     saveRecord(buyer.buyer.dir, { ...paid, progress: record.progress }); // as if nothing had been learned here
     const ending = driveTo(side, record, 'claimed');
     await world.mine(2);

@@ -12,7 +12,8 @@ import { connectLnnoded } from '../../src/lightning/lnnoded.js';
 import { createLogger } from '../../src/log.js';
 import { openShell, type TypedRun as Running } from '../support/shell.js';
 import type { SwapEnd as Ended } from '../support/swapProgram.js';
-import { eventually, startTestWorld, type TestWorld } from '../support/testWorld.js';
+import { eventually, liquidMempool, mempoolFilled, startTestWorld, type TestWorld } from '../support/testWorld.js';
+import { whileMining } from '../support/whileMining.js';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
@@ -50,21 +51,15 @@ describe('in a world', () => {
     await world.close();
   });
 
-  /** Mines while a program runs, so that whatever it waits for happens. */
-  async function whileMining({ ended }: Pick<Running, 'ended'>): Promise<Ended> {
-    let isOver = false;
-    const end = ended.finally(() => {
-      isOver = true;
-    });
-    await eventually('the end of the program', async () => {
-      if (!isOver) await world.mine(1);
-      return isOver || undefined;
-    });
-    return await end;
-  }
-
   const lastLine = (running: Running, text: string): Promise<true> =>
     eventually(`"${text}" on stderr`, async () => Promise.resolve(running.stderr().includes(text) || undefined));
+
+  /** The same, and whatever is sent meanwhile gets into a block. */
+  const lastLineMining = (running: Running, text: string): Promise<true> =>
+    eventually(`"${text}" on stderr`, async () => {
+      if ((await liquidMempool(world)) > 0) await world.mine(1);
+      return running.stderr().includes(text) || undefined;
+    });
 
   it('makes a mnemonic once', async () => {
     const dataDir = join(world.dir, 'another');
@@ -117,10 +112,8 @@ describe('in a world', () => {
 
   it('buys in one go, and history, balance and the operator agree', async () => {
     const running = start(args('buy', '--asset', 'usdt', '--amount', '25'));
-    await lastLine(running, 'step created');
-    await world.mine(1);
-    await lastLine(running, 'step paid');
-    const { code, stdout } = await whileMining(running);
+    await lastLineMining(running, 'step paid');
+    const { code, stdout } = await whileMining(world, running.ended);
     expect(code).toBe(0);
     const bought: unknown = JSON.parse(stdout);
     expect(bought).toMatchObject({ step: 'claimed', asset_amount: '2500000000', ticker: 'USDT' });
@@ -165,6 +158,7 @@ describe('in a world', () => {
     expect(await ask('create', quoteId)).toMatchObject({ step: 'created', number: 1 });
     expect(await swap(...args('claim', '1'))).toMatchObject({ code: 1 });
     expect(await swap(...args('verify', '1'))).toMatchObject({ code: 3 });
+    await mempoolFilled(world, 'the funding');
     await world.mine(1);
     await eventually('a verification that passes', async () => {
       const verified = await swap(...args('verify', '1'));
@@ -182,10 +176,10 @@ describe('in a world', () => {
       code: 2,
       stderr: expect.stringContaining('preimage: expected') as string,
     });
-    const claimed = await whileMining({ ended: fromKit(`${preimage}\n`) });
+    const claimed = await whileMining(world, fromKit(`${preimage}\n`));
     expect(claimed).toMatchObject({ code: 0, stdout: expect.stringContaining('"kind":"claimed"') as string });
     expect(claimed.stderr).not.toContain(preimage);
-    expect(await whileMining(start(args('claim', '1')))).toMatchObject({ code: 0 });
+    expect(await whileMining(world, start(args('claim', '1')).ended)).toMatchObject({ code: 0 });
     const watched = await swap(...args('watch', '1'));
     expect(watched.code).toBe(0);
     expect(JSON.parse(watched.stdout.trimEnd().split('\n').at(-1) ?? '')).toMatchObject({ status: 'CLAIMED' });
@@ -193,14 +187,12 @@ describe('in a world', () => {
 
   it('resumes a purchase that was killed after paying had begun', async () => {
     const running = start(args('buy', '--asset', 'USDT', '--amount', '10'));
-    await lastLine(running, 'step created');
-    await world.mine(1);
-    await lastLine(running, 'step paying');
+    await lastLineMining(running, 'step paying');
     running.child.kill('SIGKILL');
     await running.ended;
     const again = start(args('buy', '--resume'));
     await lastLine(again, '#2 step paid');
-    const { code, stdout } = await whileMining(again);
+    const { code, stdout } = await whileMining(world, again.ended);
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ purchases: [{ number: 2, step: 'claimed' }] });
     expect(await ask('buy', '--resume')).toEqual({ purchases: [] });
@@ -217,7 +209,7 @@ describe('in a world', () => {
     const late = await swap(...args('buy', '--resume', '3', '--timeout', '1'));
     expect(late.code).toBe(4);
     await world.mine(62);
-    const over = await whileMining(start(args('buy', '--resume', '3')));
+    const over = await whileMining(world, start(args('buy', '--resume', '3')).ended);
     expect(over.code).toBe(5);
     expect(JSON.parse(over.stdout)).toMatchObject({ step: 'unpaid' });
   });
@@ -226,9 +218,7 @@ describe('in a world', () => {
     const { address } = z.object({ address: z.string() }).parse(await ask('address'));
     const order = ['--asset', 'USDT', '--amount', '10', '--pay', 'external', '--payout', address];
     const running = start(args('buy', ...order));
-    await lastLine(running, 'step created');
-    await world.mine(1);
-    await lastLine(running, 'protected only against an honest seller');
+    await lastLineMining(running, 'protected only against an honest seller');
     running.child.kill('SIGINT');
     const interrupted = await running.ended;
     expect(interrupted.code).toBe(4);
@@ -251,7 +241,7 @@ describe('in a world', () => {
     again.type(secret.toUpperCase());
     await lastLine(again, 'step paid');
     await world.ask({ command: 'start', name: 'swapd' });
-    const ended = await whileMining(again);
+    const ended = await whileMining(world, again.ended);
     expect(ended.code).toBe(0);
     expect(JSON.parse(ended.stdout)).toMatchObject({ number: 4, step: 'claimed', payout_address: address });
     expect((ended.stdout + ended.stderr).toLowerCase()).not.toContain(secret);
@@ -260,9 +250,7 @@ describe('in a world', () => {
 
   it('ends a purchase unpaid when the person says that the payment failed', async () => {
     const running = start(args('buy', '--asset', 'USDT', '--amount', '10', '--pay', 'external'));
-    await lastLine(running, 'step created');
-    await world.mine(1);
-    await lastLine(running, 'protected only against an honest seller');
+    await lastLineMining(running, 'protected only against an honest seller');
     running.type('failed');
     const ended = await running.ended;
     expect(ended.code).toBe(5);

@@ -13,7 +13,7 @@ import { hex } from '../../src/core/units.js';
 import { AdminServiceDefinition } from '../../src/gen/ln_liquid_swap/v1/admin.js';
 import { SwapServiceDefinition, type CreateSwapRequest } from '../../src/gen/ln_liquid_swap/v1/swap.js';
 import {
-  eventually,
+  mempoolFilled,
   openBuyer,
   startTestPurchase,
   startTestWorld,
@@ -211,10 +211,7 @@ describe('a swap that waits', () => {
     const request = { ...(await newRequest()), waitUntilFunded: true };
     await world.mine(1); // what is left of other tests
     const answering = client().createSwap(request);
-    await eventually('the funding in the mempool', async () => {
-      const status = (await world.ask({ command: 'status' })) as { liquid: { mempool: number } };
-      return status.liquid.mempool > 0 ? true : undefined;
-    });
+    await mempoolFilled(world, 'the funding');
     await world.mine(1);
     const { swap } = await answering;
     expect(swap?.bolt11).toMatch(/^lnbcrt/);

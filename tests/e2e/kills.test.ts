@@ -12,6 +12,7 @@ import { PaymentStatus, SwapStatus, type Swap } from '../../src/gen/ln_liquid_sw
 import {
   driveTo,
   eventually,
+  mempoolFilled,
   openBuyer,
   openSellerNode,
   startTestPurchase,
@@ -100,13 +101,8 @@ async function created(): Promise<PurchaseRecord> {
   return driveTo(buyer, await startTestPurchase(world, buyer), 'created');
 }
 
-const mempoolFilled = (what: string): Promise<boolean> =>
-  eventually(`${what} in the mempool`, async () => {
-    const status = (await world.ask({ command: 'status' })) as { liquid: { mempool: number } };
-    return status.liquid.mempool > 0 ? true : undefined;
-  });
-const fundingSeen = (): Promise<boolean> => mempoolFilled('the funding');
-const claimSeen = (): Promise<boolean> => mempoolFilled('the claim');
+const fundingSeen = (): Promise<boolean> => mempoolFilled(world, 'the funding');
+const claimSeen = (): Promise<boolean> => mempoolFilled(world, 'the claim');
 
 /** The funding is mined and every check passed. */
 async function verified(record: PurchaseRecord): Promise<PurchaseRecord> {

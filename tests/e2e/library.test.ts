@@ -10,7 +10,8 @@ import { z } from 'zod';
 import { p2wpkhScriptPubKey } from '../../src/core/htlc.js';
 import { encodeAddress } from '../../src/core/network.js';
 import { examplesOf, installPacked, type Project } from '../support/packedLibrary.js';
-import { eventually, startTestWorld, type TestWorld } from '../support/testWorld.js';
+import { startTestWorld, type TestWorld } from '../support/testWorld.js';
+import { whileMining } from '../support/whileMining.js';
 import { keyOf } from '../unit/core/zkp.js';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
@@ -115,22 +116,6 @@ async function run(args: readonly string[]): Promise<Ended> {
   });
 }
 
-/** Runs a program while blocks come. */
-async function runWhileMining(args: readonly string[]): Promise<Ended> {
-  let ended: Ended | undefined;
-  const running = run(args).then((result) => (ended = result));
-  const mining = eventually(
-    'the end of the wallet',
-    async () => {
-      if (ended === undefined) await world.mine(1);
-      return ended;
-    },
-    90_000,
-  );
-  await Promise.all([running, mining]);
-  return await running;
-}
-
 describe('the packed library', () => {
   it('has its entry with types, and neither tests nor sources nor maps', () => {
     expect(project.packed).toEqual(expect.arrayContaining(['dist/library.js', 'dist/library.d.ts', 'LICENSE']));
@@ -156,7 +141,7 @@ describe('the packed library', () => {
       asset: assets['USDT']?.id,
       payout,
     };
-    const { code, stdout, stderr } = await runWhileMining(['wallet.js', JSON.stringify(parameters)]);
+    const { code, stdout, stderr } = await whileMining(world, run(['wallet.js', JSON.stringify(parameters)]));
     expect(stderr).toContain('purchase 0: claimed');
     expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
     const found = resultSchema.parse(JSON.parse(stdout));

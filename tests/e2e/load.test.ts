@@ -17,7 +17,7 @@ import {
   type CreateSwapRequest,
   type SwapServiceClient,
 } from '../../src/gen/ln_liquid_swap/v1/swap.js';
-import { eventually, startTestWorld, type TestWorld } from '../support/testWorld.js';
+import { eventually, liquidMempool, startTestWorld, type TestWorld } from '../support/testWorld.js';
 import { keyOf } from '../unit/core/zkp.js';
 
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 120_000 });
@@ -164,10 +164,7 @@ describe('64 buyers at once and stock for 20', () => {
     expect(spent.length).toBeGreaterThanOrEqual(2 * IN_STOCK);
     expect(new Set(spent).size).toBe(spent.length);
 
-    await eventually('20 broadcasts', async () => {
-      const status = (await world.ask({ command: 'status' })) as { liquid: { mempool: number } };
-      return status.liquid.mempool === IN_STOCK ? true : undefined;
-    });
+    await eventually('20 broadcasts', async () => ((await liquidMempool(world)) === IN_STOCK ? true : undefined));
     await world.mine(1);
     await eventually('every swap funded', () => {
       const states = rows('SELECT state FROM swaps', z.object({ state: z.string() }));

@@ -11,6 +11,7 @@ import { dropDatabase, keepFiles, query, startDaemon, swapd, type Daemon, type R
 import {
   driveTo,
   eventually,
+  mempoolFilled,
   openBuyer,
   openSellerNode,
   startTestPurchase,
@@ -53,8 +54,6 @@ const recoverBundles = (...flags: readonly string[]): Promise<Run> => recover('-
 type LiquidStatus = { readonly liquid: { readonly mempool: number; readonly height: number } };
 const liquid = async (): Promise<LiquidStatus['liquid']> =>
   ((await world.ask({ command: 'status' })) as LiquidStatus).liquid;
-const somethingSent = (what: string): Promise<unknown> =>
-  eventually(what, async () => ((await liquid()).mempool > 0 ? true : undefined));
 
 /** Two blocks, each seen by the daemon: what it does at a height is done when it has seen the next. */
 async function mineSeen(): Promise<void> {
@@ -78,7 +77,7 @@ async function bought(): Promise<Bought> {
   const created = await driveTo(buyer, await startTestPurchase(world, buyer), 'created');
   if (created.progress.step !== 'created') throw new Error(`purchase is ${created.progress.step}`);
   const id = created.progress.swapId;
-  await somethingSent('the funding');
+  await mempoolFilled(world, 'the funding');
   await world.mine(1);
   return { buyer, record: await driveTo(buyer, created, 'paying'), id };
 }
@@ -130,7 +129,7 @@ describe('the database is gone', () => {
     expect([early.status, early.out]).toEqual([4, line(id, 'canceled; its refund opens at height \\d+')]);
     await mineToRefundHeight();
     const waiting = recoverBundles('--wait');
-    await somethingSent('the refund');
+    await mempoolFilled(world, 'the refund');
     await world.mine(2);
     const done = await waiting;
     expect([done.status, done.out]).toEqual([0, line(id, 'refunded by [0-9a-f]{64}')]);
@@ -239,7 +238,7 @@ describe('the Lightning node is gone or forgot everything', () => {
     await mineSeen();
     expect(paymentOf(id)).toBe('FUNDED/OPEN');
     await mineToRefundHeight(); // too late to be paid: now it is canceled, and only then the answer counts
-    await somethingSent('the refund');
+    await mempoolFilled(world, 'the refund');
     await world.mine(2);
     await stored(id, 'REFUNDED/CANCELED');
     await daemon.stop();
@@ -264,7 +263,7 @@ describe('the Lightning node is gone or forgot everything', () => {
     expect([gone.status, gone.out]).toEqual([0, expect.stringContaining(`Swap ${id} is CANCELED`)]);
     await world.mine(25);
     daemon = await startDaemon(world, {});
-    await somethingSent('the refund');
+    await mempoolFilled(world, 'the refund');
     await world.mine(2);
     await stored(id, 'REFUNDED/CANCELED');
     expect((await admin.client.getStatus({})).modes).toContain('FENCED'); // the node was never compared
@@ -293,7 +292,7 @@ describe('the Lightning node is gone or forgot everything', () => {
     expect((await swapd(world, flags, otherNode())).status).toBe(2);
     expect((await swapd(world, [...flags, '--yes'], otherNode())).status).toBe(0);
     daemon = await startDaemon(world, otherNode());
-    await somethingSent('the refund');
+    await mempoolFilled(world, 'the refund');
     await world.mine(2);
     await stored(id, 'REFUNDED/CANCELED');
     await daemon.stop();

@@ -10,6 +10,8 @@ import { dropDatabase, keepFiles, query, startDaemon, swapd } from '../support/s
 import {
   driveTo,
   eventually,
+  liquidMempool,
+  mempoolFilled,
   openBuyer,
   startTestPurchase,
   startTestWorld,
@@ -55,11 +57,6 @@ const modes = (): Promise<readonly string[]> =>
     return found.modeReasons.some((reason) => reason.startsWith('not yet')) ? undefined : found.modes;
   });
 
-const mempool = async (): Promise<number> => {
-  const found = (await world.ask({ command: 'status' })) as { liquid: { mempool: number } };
-  return found.liquid.mempool;
-};
-
 /** Everything that the wallet holds of the asset. */
 async function held(): Promise<bigint | undefined> {
   const { balances } = await admin.client.getBalance({});
@@ -70,7 +67,7 @@ async function held(): Promise<bigint | undefined> {
 /** A swap whose funding is in a block; its buyer never pays. */
 async function fundedSwap(): Promise<void> {
   await driveTo(buyer, await startTestPurchase(world, buyer), 'created');
-  await eventually('a funding', async () => ((await mempool()) > 0 ? true : undefined));
+  await mempoolFilled(world, 'the funding');
   await world.mine(1);
 }
 
@@ -78,11 +75,11 @@ async function fundedSwap(): Promise<void> {
 async function recoverAll(dir: string): Promise<void> {
   const early = await swapd(world, ['recover', '--bundles', dir]);
   expect([early.status, early.out]).toEqual([4, expect.stringMatching(/canceled; its refund opens at height \d+/)]);
-  expect(await mempool()).toBe(0);
+  expect(await liquidMempool(world)).toBe(0);
   await world.mine(60);
   const sent = await swapd(world, ['recover', '--bundles', dir]);
   expect([sent.status, sent.out]).toEqual([4, expect.stringMatching(/its refund [0-9a-f]{64} waits for 2/)]);
-  expect(await mempool()).toBe(1);
+  expect(await liquidMempool(world)).toBe(1);
   await world.mine(2);
   const last = await swapd(world, ['recover', '--bundles', dir]);
   expect([last.status, last.out]).toEqual([
@@ -111,9 +108,9 @@ describe('a database that is no older copy is not FENCED', () => {
     await start();
     expect(await modes()).toEqual([]);
     await driven;
-    await eventually('the swap to be funded', async () => ((await mempool()) > 0 ? true : undefined));
+    await mempoolFilled(world, 'the funding');
     await world.mine(62);
-    await eventually('its refund', async () => ((await mempool()) > 0 ? true : undefined));
+    await mempoolFilled(world, 'its refund');
     await world.mine(2);
     await eventually('the end of the swap', async () =>
       (await admin.client.getStatus({})).openSwaps === 0 ? true : undefined,
@@ -136,7 +133,7 @@ describe('a database from before a funding is put back', () => {
     expect(modeReasons[0]).toMatch(/bundle [0-9a-f]{32}: the database does not know this swap/);
     await expect(startTestPurchase(world, buyer)).rejects.toThrow(/check its records/);
     await stop();
-    expect(await mempool()).toBe(0);
+    expect(await liquidMempool(world)).toBe(0);
 
     const asked = await swapd(world, ['accept-restore']);
     expect([asked.status, asked.out]).toEqual([2, expect.stringContaining('the database does not know this swap')]);
@@ -156,7 +153,7 @@ describe('a database from before a funding is put back', () => {
     const [row] = query(world, 'SELECT max(key_index) AS last FROM swaps');
     expect(Number(row?.['last'])).toBeGreaterThan(10_000);
     await world.mine(60);
-    await eventually('its refund', async () => ((await mempool()) > 0 ? true : undefined));
+    await mempoolFilled(world, 'its refund');
     await world.mine(2);
     await eventually('the end of the swap', async () =>
       (await admin.client.getStatus({})).openSwaps === 0 ? true : undefined,

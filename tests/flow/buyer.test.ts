@@ -23,6 +23,7 @@ import {
   type TestBuyer,
   type TestWorld,
 } from '../support/testWorld.js';
+import { whileMining } from '../support/whileMining.js';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
@@ -57,20 +58,6 @@ afterAll(async () => {
   await world.close();
 });
 
-/** Mines a block whenever someone waits for one, until the promise is settled. */
-async function whileMining<T>(work: Promise<T>): Promise<T> {
-  let isOver = false;
-  const ended = work.finally(() => {
-    isOver = true;
-  });
-  ended.catch(() => undefined);
-  await eventually('the end of the work', async () => {
-    if (!isOver) await world.mine(1);
-    return isOver || undefined;
-  });
-  return await ended;
-}
-
 const stepsSeen = (events: readonly PurchaseEvent[]): Step[] =>
   events.flatMap((event) => (event.kind === 'step' ? [event.record.progress.step] : []));
 
@@ -87,6 +74,7 @@ async function refunded({ swapId }: Swap): Promise<void> {
     (await honest.buyer.seller.getSwap({ swapId })).swap?.status;
   await world.mine(62);
   await whileMining(
+    world,
     eventually('the refund', async () => ((await status()) === SwapStatus.REFUNDED ? true : undefined)),
   );
 }
@@ -98,7 +86,7 @@ describe('a purchase', () => {
     const reached: Step[] = [];
     for (const until of steps) {
       const buyer = await reconnect(honest.buyer.dir, world.file().swapd.address);
-      const end = await whileMining(driveTo({ ...honest, buyer }, record, until));
+      const end = await whileMining(world, driveTo({ ...honest, buyer }, record, until));
       reached.push(end.progress.step);
       expect(readRecord(buyer.dir, record.number)).toEqual(end);
     }
@@ -119,13 +107,13 @@ describe('a purchase', () => {
     await expect(driveTo(honest, record, 'paid')).rejects.toThrow('expected to be alone');
     stop.abort();
     expect((await driving).progress.step).toBe('created');
-    expect((await whileMining(driveTo(honest, record, 'claimed'))).progress.step).toBe('claimed');
+    expect((await whileMining(world, driveTo(honest, record, 'claimed'))).progress.step).toBe('claimed');
   });
 
   it('that is not paid ends unpaid when the seller has refunded', async () => {
     const record = await driveTo(honest, await startTestPurchase(world, honest), 'created');
     await world.mine(62);
-    const end = await whileMining(driveTo(honest, record, 'claimed'));
+    const end = await whileMining(world, driveTo(honest, record, 'claimed'));
     expect(end.progress).toMatchObject({ step: 'unpaid' });
   });
 
@@ -141,14 +129,14 @@ describe('a purchase', () => {
   });
 
   it('can be claimed from its kit alone, with a server away, and the purchase then knows', async () => {
-    const record = await whileMining(driveTo(honest, await startTestPurchase(world, honest), 'paid'));
+    const record = await whileMining(world, driveTo(honest, await startTestPurchase(world, honest), 'paid'));
     const { network, isSingleServerTrusted } = honest.buyer;
     const away = { name: 'away', chain: connectElectrum({ servers: ['tcp://127.0.0.1:1'], log, timeouts: FAST }) };
     opened.push(away.chain);
     const chains = [away, ...honest.buyer.chains];
     const kit = claimKitFile(honest.buyer.dir, record.number);
     const options = { signal: AbortSignal.timeout(30_000), onEvent: () => undefined };
-    const claim = await whileMining(claimFromKit({ network, chains, isSingleServerTrusted }, kit, options));
+    const claim = await whileMining(world, claimFromKit({ network, chains, isSingleServerTrusted }, kit, options));
     expect(claim.kind).toBe('claimed');
     const end = await driveTo(honest, record, 'claimed');
     expect(end.progress).toMatchObject({ step: 'claimed', claimTxid: 'txid' in claim ? claim.txid : '' });
@@ -162,7 +150,7 @@ describe('a purchase', () => {
     const held = (wallet: typeof before): bigint =>
       wallet.balances.find((balance) => balance.assetId === record.deal.assetId)?.confirmed ?? 0n;
     expect(record.payout.blindingPubkey).not.toBeNull();
-    const end = await whileMining(driveTo(honest, record, 'claimed'));
+    const end = await whileMining(world, driveTo(honest, record, 'claimed'));
     expect(end.progress.step).toBe('claimed');
     expect(held(await read()) - held(before)).toBe(2_500_000_000n);
   });

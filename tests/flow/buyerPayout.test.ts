@@ -16,6 +16,7 @@ import {
   type TestBuyer,
   type TestWorld,
 } from '../support/testWorld.js';
+import { whileMining } from '../support/whileMining.js';
 import { keyOf } from '../unit/core/zkp.js';
 
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
@@ -37,20 +38,7 @@ afterAll(async () => {
 /** Buys to that address, mining whenever the purchase waits. */
 async function bought(payoutAddress: string): Promise<PurchaseRecord> {
   const started = await startTestPurchase(world, { ...opened, payoutAddress });
-  const over = new AbortController();
-  const driving = driveTo(opened, started, 'claimed').finally(() => {
-    over.abort();
-  });
-  driving.catch(() => undefined);
-  await eventually(
-    'the end',
-    async () => {
-      if (!over.signal.aborted) await world.mine(1);
-      return over.signal.aborted || undefined;
-    },
-    60_000,
-  );
-  return await driving;
+  return await whileMining(world, driveTo(opened, started, 'claimed'));
 }
 
 /** Scripts that the claim pays, by asset. */

@@ -19,13 +19,13 @@ import { startSwap } from '../support/swapProgram.js';
 import {
   driveTo,
   eventually,
-  liquidMempool,
   openBuyer,
   startTestPurchase,
   startTestWorld,
   type TestBuyer,
   type TestWorld,
 } from '../support/testWorld.js';
+import { whileMining } from '../support/whileMining.js';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
@@ -72,20 +72,6 @@ const withPerson = (external: ExternalPayer, seller = own.buyer.seller): TestBuy
   buyer: { ...own.buyer, lightning: undefined, external, seller } satisfies Buyer,
 });
 
-/** Mines whatever comes into the mempool and one block on top, until the promise is settled. */
-async function whileMining<T>(work: Promise<T>): Promise<T> {
-  const over = new AbortController();
-  const end = (): void => {
-    over.abort();
-  };
-  work.then(end, end);
-  while (!over.signal.aborted) {
-    if ((await liquidMempool(world)) > 0) await world.mine(2);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  return await work;
-}
-
 const shownTo = (person: Person): Promise<ExternalInvoice> =>
   eventually('the invoice', async () => Promise.resolve(person.shown.at(-1)));
 
@@ -108,6 +94,7 @@ describe('another wallet', () => {
     const record = await startTestPurchase(world, own);
     const ending = driveTo(withPerson(person), record, 'claimed');
     await whileMining(
+      world,
       (async () => {
         const invoice = await shownTo(person);
         expect(invoice).toMatchObject({ maxTotalCltvDelta: 60, amountMsat: record.deal.priceMsat });
@@ -123,6 +110,7 @@ describe('another wallet', () => {
     const record = await startTestPurchase(world, own);
     const ending = driveTo(withPerson(person), record, 'claimed');
     await whileMining(
+      world,
       (async () => {
         await payWith(await shownTo(person));
         expect((await ending).progress.step).toBe('claimed');
@@ -137,6 +125,7 @@ describe('another wallet', () => {
     opened.push(upstream);
     const ending = driveTo(withPerson(person, upstream.client), record, 'claimed');
     await whileMining(
+      world,
       (async () => {
         const invoice = await shownTo(person);
         liar.tell({
@@ -160,12 +149,13 @@ describe('another wallet', () => {
       signal: stop.signal,
       onEvent: () => undefined,
     });
-    const { bolt11 } = await whileMining(shownTo(first));
+    const { bolt11 } = await whileMining(world, shownTo(first));
     stop.abort();
     expect((await stopped).progress.step).toBe('paying');
     await expect(driveTo(own, record, 'claimed')).rejects.toMatchObject({ code: 'payer_changed' });
     const ending = driveTo(withPerson(second), record, 'claimed');
     await whileMining(
+      world,
       (async () => {
         const again = await shownTo(second);
         expect(again.bolt11).toBe(bolt11);
@@ -181,6 +171,7 @@ describe('another wallet', () => {
     try {
       const killed = startSwap(['buy', '--asset', 'USDT', '--amount', '25', ...common]);
       const bolt11 = await whileMining(
+        world,
         eventually('the invoice', async () => Promise.resolve(/lnbcrt[a-z0-9]{200,}/.exec(killed.stderr())?.[0])),
       );
       killed.child.kill('SIGKILL');
@@ -189,7 +180,7 @@ describe('another wallet', () => {
       await world.ask({ command: 'stop', name: 'swapd' }); // nobody but the person can bring the preimage
       const resumed = startSwap(['buy', '--resume', ...common]);
       resumed.child.stdin?.write(`${'00'.repeat(32)}\n${secret}\n`);
-      const end = await whileMining(resumed.ended);
+      const end = await whileMining(world, resumed.ended);
       expect(end).toMatchObject({ code: 0, stdout: expect.stringContaining('"claimed"') as string });
       expect(end.stderr).toContain('expected the preimage of payment hash');
       expect(killed.stderr() + end.stderr + end.stdout).not.toContain(secret);
@@ -205,6 +196,7 @@ describe('another wallet', () => {
     const record = await startTestPurchase(world, own);
     const ending = driveTo(withPerson(person), record, 'claimed');
     await whileMining(
+      world,
       (async () => {
         await shownTo(person);
         person.type('failed');
@@ -218,6 +210,7 @@ describe('another wallet', () => {
     const record = await startTestPurchase(world, own);
     const ending = driveTo(withPerson(person), record, 'claimed');
     await whileMining(
+      world,
       (async () => {
         await shownTo(person);
         await world.mine(62);

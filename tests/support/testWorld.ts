@@ -143,6 +143,13 @@ export function driveTo(
   return drivePurchase(buyer, record.number, { until, signal: AbortSignal.timeout(40_000), onEvent: () => undefined });
 }
 
+/**
+ * Resolves when a transaction waits for a block. A swap tells a txid before the transaction is sent, so a test that mines
+ * for it has to wait for it here first.
+ */
+export const mempoolFilled = (world: TestWorld, what: string): Promise<true> =>
+  eventually(`${what} in the mempool`, async () => ((await liquidMempool(world)) > 0 ? true : undefined));
+
 /** Liquid transactions that wait for a block. */
 export async function liquidMempool(world: TestWorld): Promise<number> {
   const status = (await world.ask({ command: 'status' })) as { liquid: { mempool: number } };
