@@ -12,14 +12,8 @@ import { createSwapRequest } from '../../src/buyer/purchase.js';
 import { hex } from '../../src/core/units.js';
 import { AdminServiceDefinition } from '../../src/gen/ln_liquid_swap/v1/admin.js';
 import { SwapServiceDefinition, type CreateSwapRequest } from '../../src/gen/ln_liquid_swap/v1/swap.js';
-import {
-  mempoolFilled,
-  openBuyer,
-  startTestPurchase,
-  startTestWorld,
-  type TestBuyer,
-  type TestWorld,
-} from '../support/testWorld.js';
+import { openBuyer, startTestPurchase, startTestWorld, type TestBuyer, type TestWorld } from '../support/testWorld.js';
+import { whileMining } from '../support/whileMining.js';
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -209,13 +203,9 @@ describe('the operator', () => {
 describe('a swap that waits', () => {
   it('answers CreateSwap when it is funded, if asked to wait', async () => {
     const request = { ...(await newRequest()), waitUntilFunded: true };
-    await world.mine(1); // what is left of other tests
-    const answering = client().createSwap(request);
-    await mempoolFilled(world, 'the funding');
-    await world.mine(1);
-    const { swap } = await answering;
+    const { swap } = await whileMining(world, client().createSwap(request));
     expect(swap?.bolt11).toMatch(/^lnbcrt/);
-    expect(swap?.fundingConfs).toBe(1);
+    expect(swap?.fundingConfs).toBeGreaterThanOrEqual(1);
     expect(swap?.preimage).toHaveLength(0);
   });
 });
