@@ -15,6 +15,7 @@ import type { Logger } from '../log.js';
 import { encodeInvoice } from './bolt11.js';
 import type { Network } from './chain/headers.js';
 import type { HtlcWatch } from './chain/htlcEnds.js';
+import { LEAST_PART_MSAT, partsOf, takeableMsat } from './dust.js';
 import { NodeError } from './errors.js';
 import type { Feed } from './feed.js';
 import { rememberedHtlcs, routeHints, type ChannelParts } from './ldk/htlcs.js';
@@ -95,6 +96,12 @@ export function makeInvoices(parts: InvoiceParts) {
     move(row, { state: 'CANCELED', cancelReason });
     failBack(row.paymentHash);
   };
+
+  /** A price in dust would give the preimage for what we may never get. Smaller prices are dust in every channel. */
+  const isBurnable = (row: InvoiceRow, amountMsat: bigint): boolean =>
+    row.isHold &&
+    row.amountMsat >= LEAST_PART_MSAT &&
+    takeableMsat(amountMsat, partsOf(manager, row.paymentHash)) < row.amountMsat;
 
   const expireDue = (): void => {
     if (rows.dueToExpire(now()).length === 0) return;
@@ -197,6 +204,9 @@ export function makeInvoices(parts: InvoiceParts) {
       } else if (row?.state === 'HELD') {
         log.info({ paymentHash: hash }, 'held payment reported again');
       } else if (row?.state !== 'OPEN' || amountMsat < row.amountMsat || deadlineHeight === undefined) {
+        failBack(hash);
+      } else if (isBurnable(row, amountMsat)) {
+        log.warn({ paymentHash: hash, amountMsat }, 'payment refused: it could not be taken on the chain');
         failBack(hash);
       } else {
         const held = { ...row, state: 'HELD', heldMsat: amountMsat, claimDeadlineHeight: deadlineHeight } as const;

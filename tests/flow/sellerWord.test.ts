@@ -9,14 +9,14 @@ import { PaymentStatus, SwapStatus, type Swap } from '../../src/gen/ln_liquid_sw
 import { startLyingSeller, type LyingSeller } from '../support/lyingSeller.js';
 import {
   driveTo,
-  eventually,
-  liquidMempool,
+  mempoolFilled,
   openBuyer,
   startTestPurchase,
   startTestWorld,
   type TestBuyer,
   type TestWorld,
 } from '../support/testWorld.js';
+import { whileMining } from '../support/whileMining.js';
 
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
 
@@ -39,17 +39,12 @@ afterAll(async () => {
   await world.close();
 });
 
-const inMempool = (what: string): Promise<true> =>
-  eventually(what, async () => ((await liquidMempool(world)) > 0 ? true : undefined));
-
 /** A purchase that the honest seller has brought so far. */
 async function at(step: Step): Promise<PurchaseRecord> {
   liar.tell({});
   const created = await driveTo(lied, await startTestPurchase(world, own), 'created');
   if (step === 'created') return created;
-  await inMempool('the funding');
-  await world.mine(1);
-  return await driveTo(lied, created, step);
+  return await whileMining(world, driveTo(lied, created, step));
 }
 
 const endOf = ({ number }: PurchaseRecord) => readRecord(own.buyer.dir, number)?.progress;
@@ -64,7 +59,7 @@ describe('a seller that a restarted buyer asks again', () => {
     });
     const ending = driveTo(lied, record, 'claimed');
     ending.catch(() => undefined); // awaited below
-    await inMempool('the claim');
+    await mempoolFilled(world, 'the claim');
     await world.mine(2);
     expect((await ending).progress.step).toBe('claimed');
   });

@@ -49,6 +49,7 @@ export async function openScenes(
   const id = Buffer.from(record.progress.swapId, 'hex');
   const funded = await swapWhen(buyer, id, (swap) => swap.witnessScript.length > 0);
   const [terms, htlc] = [parseTerms(funded.terms), parseHtlcWitnessScript(funded.witnessScript)];
+  await eventually('the funding of the seller', () => chain.transaction(txid(displayHex(funded.fundingTxid))));
   const forged = new Map(forging.map((lie) => [lie.name, forge.fund(lie.name, terms, htlc, lie.forgery ?? {})]));
   const each = async (fates: readonly Fate[], act: (forged: Forged, fate: Fate) => Promise<void>): Promise<void> => {
     for (const { name, fate = 'confirmed' } of forging) {

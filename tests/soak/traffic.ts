@@ -17,6 +17,8 @@ const PAY_SECS = 15;
 /** Held payments outlive the blocks of a run by far. */
 const CLTV_DELTA = 144;
 const EXPIRY_SECS = 7200;
+/** Less is dust in a channel without anchors, and is not held. */
+const LEAST_MSAT = 3_000_000n;
 
 type End = 'A' | 'C';
 
@@ -50,7 +52,7 @@ export type Story = {
 export function makePlans(random: Random, count: number, lasting: number): Plan[] {
   return Array.from({ length: count }, (_, index): Plan => {
     const payer = random() < 0.5 ? 'A' : 'C';
-    const amountMsat = 1_000_000n + BigInt(Math.floor(random() * 29_000_000));
+    const amountMsat = LEAST_MSAT + BigInt(Math.floor(random() * 27_000_000));
     const fate = random();
     const kind = fate < 0.4 ? 'plain' : fate < 0.75 ? 'settle' : 'cancel';
     const holdMs = Math.floor(random() * 2_000);

@@ -141,7 +141,7 @@ export function paymentSuite(scene: Scene, { payer, payee }: Backend): void {
   });
 
   it('an amount to the millisatoshi arrives as it is', async () => {
-    const amountMsat = msat(1_234_567n);
+    const amountMsat = msat(5_234_567n);
     const { paymentHash, preimage, payment, held } = await scene.heldInvoice({}, { amountMsat });
     expect(held).toMatchObject({ heldMsat: amountMsat, amountMsat });
     await scene.payee.settleInvoice(preimage);
