@@ -13,8 +13,10 @@ export default defineConfig({
     benchmark: { include: ['tests/bench/**/*.bench.ts'] },
     pool: 'forks', // better-sqlite3 is a native addon; keep it out of worker threads
     maxWorkers: 3, // many files wait more than they work; a whole world of processes runs behind some
-    testTimeout: 60_000, // longer than the waits in a test, which say what they waited for
-    hookTimeout: 120_000,
+    // Longer than all waits in a test, which say what they waited for. A limit costs nothing while all is well.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+    expect: { poll: { timeout: 40_000 } },
     reporters: ['default', new URL('support/plainReporter.ts', import.meta.url).pathname],
     coverage: {
       provider: 'v8',

@@ -9,7 +9,7 @@ import type { ControlRequest } from './control.js';
 import { WorldError } from './problem.js';
 
 /** Starting a program may take this long. */
-const ANSWER_TIMEOUT_MS = 60_000;
+const ANSWER_TIMEOUT_MS = 180_000;
 
 const answerSchema = z.union([
   z.object({ ok: z.literal(true), result: z.record(z.string(), z.unknown()) }),

@@ -5,7 +5,7 @@ import { seededRandom } from '../support/seededRandom.js';
 import { openTheatre } from '../crash/stage.js';
 import { killAtFailpoints, killAtRandom, killRow, killSummary, learnFailpoints, type KillReport } from './kills.js';
 
-vi.setConfig({ testTimeout: 3_600_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 3_600_000, hookTimeout: 300_000 });
 
 /** `KILL_SEED` repeats the random moments, `KILL_PURCHASES` says how many. */
 const seed = Number.parseInt(process.env['KILL_SEED'] ?? Math.floor(Math.random() * 2 ** 31).toString(), 10);

@@ -1,14 +1,12 @@
 /** A channel that has long been over is no burden any more. */
 import { join } from 'node:path';
 
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 
 import { openSqlite } from '../../src/sqlite.js';
 import { eventually } from '../support/eventually.js';
 import { invoiceRequest, newSecret, startLightningWorld, type LightningWorld } from '../support/lightningWorld.js';
 import { msat } from '../../src/core/units.js';
-
-vi.setConfig({ testTimeout: 240_000, hookTimeout: 120_000 });
 
 /** LDK's delay. */
 const DELAY_BLOCKS = 4032;

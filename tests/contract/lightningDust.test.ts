@@ -19,8 +19,11 @@ let payee: Peer;
 
 beforeAll(async () => {
   process.env['LNNODED_FEES__FLOOR_SAT_PER_KVB'] = HIGH_RATE;
-  world = await startLightningWorld(['payer', 'payee']);
-  delete process.env['LNNODED_FEES__FLOOR_SAT_PER_KVB'];
+  try {
+    world = await startLightningWorld(['payer', 'payee']);
+  } finally {
+    delete process.env['LNNODED_FEES__FLOOR_SAT_PER_KVB'];
+  }
   await world.openChannel({ from: 'payer', to: 'payee', capacitySats: 1_000_000n });
   payer = world.peer('payer');
   payee = world.peer('payee');

@@ -3,13 +3,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 
 import { eventually } from '../support/eventually.js';
 import { LnnodedProcess } from '../support/lnnodedProcess.js';
 import { startRegtestServer } from '../support/regtestServer.js';
-
-vi.setConfig({ testTimeout: 120_000 });
 
 const MIB = 2n ** 20n;
 /** LDK needs more at once. */

@@ -1,5 +1,5 @@
 /** Invoices and payments beyond the port: what an operator and other programs see over gRPC. */
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { InvoiceState, PaymentState } from '../../src/gen/lnnode/v1/lnnode.js';
 import { eventually } from '../support/eventually.js';
@@ -10,8 +10,6 @@ import {
   type LightningWorld,
   type Peer,
 } from '../support/lightningWorld.js';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 let world: LightningWorld;
 let payer: Peer;

@@ -1,5 +1,5 @@
 /** A payment that was taken and went back all the same: the peer timed it out on the chain while the node was down. */
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { msat, type PaymentHash } from '../../src/core/units.js';
 import { ChannelState } from '../../src/gen/lnnode/v1/lnnode.js';
@@ -11,8 +11,6 @@ import {
   type LightningWorld,
   type Peer,
 } from '../support/lightningWorld.js';
-
-vi.setConfig({ testTimeout: 150_000 });
 
 let world: LightningWorld;
 let payer: Peer;

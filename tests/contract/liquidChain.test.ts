@@ -83,7 +83,7 @@ describe.each(adapters)('$name as Liquid chain', ({ serverCount, open }) => {
   const until = async (condition: () => boolean): Promise<void> => {
     await vi.waitFor(() => {
       expect(condition()).toBe(true);
-    }, 5_000);
+    }, 30_000);
   };
 
   /** An explicit coin of KEY, in a block. */

@@ -8,7 +8,7 @@ import { runRandomKills } from './randomKills.js';
 import { row, summary } from './report.js';
 import { openTheatre, type Theatre } from './stage.js';
 
-vi.setConfig({ testTimeout: 3_600_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 3_600_000, hookTimeout: 300_000 });
 
 /** `CRASH_PATHS=claim,refund` plays only these; `CRASH_SEED` repeats the random moments. */
 const chosen = process.env['CRASH_PATHS']?.split(',');

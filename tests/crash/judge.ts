@@ -22,7 +22,7 @@ export type Verdict = {
 };
 
 /** Both sides' wallets and channels may need this long to see the end. */
-const SETTLE_MS = 10_000;
+const SETTLE_MS = 60_000;
 const FINAL_CONFS = 2;
 const bundleSchema = z.object({ swap_id: z.string(), funding_txid: z.string() });
 

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 
 const DAEMON = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 const PRELOAD = new URL('../../dist/sandbox/world/exitWithParent.js', import.meta.url).href;
-const READY_MS = 30_000;
+const READY_MS = 120_000;
 /** A daemon that cannot start is not started for ever. */
 const MOST_DEATHS = 10;
 /** One buyer stands for many here. */

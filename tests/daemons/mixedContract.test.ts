@@ -1,5 +1,5 @@
 /** The contract of the Lightning port between lnd and lnnoded, in both directions over the same channels. */
-import { afterAll, beforeAll, describe, vi } from 'vitest';
+import { afterAll, beforeAll, describe } from 'vitest';
 
 import { portPairSuite } from '../contract/port/portSuite.js';
 import type { Backend, PortWorld, Traits } from '../contract/port/portWorld.js';
@@ -28,8 +28,6 @@ function renamed(world: PortWorld, nameOf: (role: string) => string): PortWorld 
     close: () => Promise.resolve(),
   };
 }
-
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 180_000 });
 
 describe.skipIf(!isBuilt)('on btcd', () => {
   let world: PortWorld | undefined;

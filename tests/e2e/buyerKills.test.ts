@@ -1,11 +1,9 @@
 /** The short form of the buyer's kills (`npx just buyer-kills`): the real `swap buy`, killed where it hurts most. */
-import { afterAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 
 import { killAtFailpoints, killAtRandom, killSummary } from '../buyerKills/kills.js';
 import { seededRandom } from '../support/seededRandom.js';
 import { openTheatre } from '../crash/stage.js';
-
-vi.setConfig({ testTimeout: 300_000, hookTimeout: 60_000 });
 
 const theatre = openTheatre();
 afterAll(theatre.discard);

@@ -1,7 +1,7 @@
 /** What a buyer needs is really killed or cut off while money is on its way; the asset arrives all the same. */
 import { readFileSync } from 'node:fs';
 
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { Buyer } from '../../src/buyer/buyer.js';
 import { claimFromKit } from '../../src/buyer/claimFromKit.js';
@@ -23,8 +23,6 @@ import {
   type TestBuyer,
   type TestWorld,
 } from '../support/testWorld.js';
-
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
 let world: TestWorld;
 let buyer: TestBuyer;

@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, w
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 
 import { hex, msat } from '../../src/core/units.js';
@@ -14,8 +14,6 @@ import { openShell, type TypedRun as Running } from '../support/shell.js';
 import type { SwapEnd as Ended } from '../support/swapProgram.js';
 import { eventually, liquidMempool, mempoolFilled, startTestWorld, type TestWorld } from '../support/testWorld.js';
 import { whileMining } from '../support/whileMining.js';
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const REQUEST_ID = '8d6848c9-c2b3-451c-bc91-a2c858a6b4b6';
 

@@ -3,11 +3,9 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { openShell } from '../support/shell.js';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 let dir: string;
 beforeAll(() => {

@@ -1,13 +1,11 @@
 /** The short form of the crash matrix (`npx just crash-matrix`): the real daemon, killed where it hurts most. */
-import { afterAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 
 import { runPath } from '../crash/matrix.js';
 import { PATHS } from '../crash/paths.js';
 import { runRandomKills } from '../crash/randomKills.js';
 import { summary } from '../crash/report.js';
 import { openTheatre } from '../crash/stage.js';
-
-vi.setConfig({ testTimeout: 120_000 });
 
 const theatre = openTheatre();
 afterAll(theatre.discard);

@@ -6,7 +6,7 @@ import { ChannelCredentials } from '@grpc/grpc-js';
 import { createChannel, createClientFactory, ClientError, Metadata, Status, type Channel } from 'nice-grpc';
 import { BadRequest, errorDetailsClientMiddleware, RichClientError } from 'nice-grpc-error-details';
 import { HealthDefinition } from 'nice-grpc-server-health';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { createSwapRequest } from '../../src/buyer/purchase.js';
 import { hex } from '../../src/core/units.js';
@@ -14,8 +14,6 @@ import { AdminServiceDefinition } from '../../src/gen/ln_liquid_swap/v1/admin.js
 import { SwapServiceDefinition, type CreateSwapRequest } from '../../src/gen/ln_liquid_swap/v1/swap.js';
 import { openBuyer, startTestPurchase, startTestWorld, type TestBuyer, type TestWorld } from '../support/testWorld.js';
 import { whileMining } from '../support/whileMining.js';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 let world: TestWorld;
 let buyer: TestBuyer;

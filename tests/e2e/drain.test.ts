@@ -1,14 +1,12 @@
 /** SIGTERM: what is under way is answered, nothing new is taken, and the next start goes on. */
 import { ChannelCredentials } from '@grpc/grpc-js';
 import { createChannel, createClient, type Channel } from 'nice-grpc';
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 
 import { createSwapRequest } from '../../src/buyer/purchase.js';
 import { SwapServiceDefinition } from '../../src/gen/ln_liquid_swap/v1/swap.js';
 import { query, startDaemon } from '../support/sellerFiles.js';
 import { eventually, openBuyer, startTestPurchase, startTestWorld, type TestWorld } from '../support/testWorld.js';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const MOST_MS = 15_000;
 

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import BetterSqlite3 from 'better-sqlite3';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { PurchaseRecord } from '../../src/buyer/record.js';
 import { openAdmin, type AdminClient, type RpcConnection } from '../../src/buyer/rpcClient.js';
@@ -20,8 +20,6 @@ import {
   type TestBuyer,
   type TestWorld,
 } from '../support/testWorld.js';
-
-vi.setConfig({ testTimeout: 90_000 });
 
 let world: TestWorld;
 let buyer: TestBuyer;

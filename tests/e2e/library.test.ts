@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 
 import { p2wpkhScriptPubKey } from '../../src/core/htlc.js';
@@ -13,8 +13,6 @@ import { examplesOf, installPacked, type Project } from '../support/packedLibrar
 import { startTestWorld, type TestWorld } from '../support/testWorld.js';
 import { whileMining } from '../support/whileMining.js';
 import { keyOf } from '../unit/core/zkp.js';
-
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 /** A wallet around the examples: buys once at a stretch, and once step by step with the claim out of the kit. */
 const WALLET = `

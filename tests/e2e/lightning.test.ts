@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 import { createSwapRequest } from '../../src/buyer/purchase.js';
 import { InvoiceState, type CreateHoldInvoiceRequest } from '../../src/gen/lnnode/v1/lnnode.js';
@@ -35,8 +35,6 @@ import {
   type LightningStage,
 } from '../support/lightningStage.js';
 import { eventually, startTestPurchase } from '../support/testWorld.js';
-
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
 
 let stage: LightningStage;
 let rules: LightningProxyRules;

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 import {
   alarmsOf,
@@ -24,8 +24,6 @@ import {
   type Bought,
   type LightningStage,
 } from '../support/lightningStage.js';
-
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
 
 /** Liquid blocks after which a held payment is not settled any more. */
 const UNTIL_UNSETTLEABLE = 42;

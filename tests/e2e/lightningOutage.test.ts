@@ -2,7 +2,7 @@
  * The seller while its Lightning node is away: streams that are lost, calls that nobody answers, and processes that are
  * killed in the middle. Whatever the outage was, the money ends on the right side and nothing waits for ever.
  */
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 import { createSwapRequest } from '../../src/buyer/purchase.js';
 import { PaymentStatus } from '../../src/gen/ln_liquid_swap/v1/swap.js';
@@ -26,8 +26,6 @@ import {
   type LightningStage,
 } from '../support/lightningStage.js';
 import { eventually, startTestPurchase } from '../support/testWorld.js';
-
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
 
 /** The seller looks at least this often, and the buyer's call takes a second. */
 const POLL_MS = 12_000;

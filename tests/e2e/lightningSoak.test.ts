@@ -1,11 +1,9 @@
 /** The short form of the soak (`npx just ln-soak`): real Lightning nodes A-B-C, killed while payments are under way. */
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 
 import { killCount } from '../soak/kills.js';
 import { soakLines } from '../soak/report.js';
 import { runSoak } from '../soak/soak.js';
-
-vi.setConfig({ testTimeout: 300_000 });
 
 it('three nodes that are killed at random moments lose no channel, no payment and no held payment', async () => {
   const report = await runSoak({ seed: 1, payments: 24, lasting: 2, minKills: 4 });

@@ -2,7 +2,7 @@
  * A payment that was settled and went back all the same: the buyer's node died before it heard of S, the seller's node was
  * dead when the HTLC ran out, and the buyer's node, back alone, took its money back on the Bitcoin chain.
  */
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 
 import { ChannelState } from '../../src/gen/lnnode/v1/lnnode.js';
 import { connectNode } from '../../src/sandbox/world/grpc.js';
@@ -21,8 +21,6 @@ import {
   type LightningStage,
 } from '../support/lightningStage.js';
 import { eventually } from '../support/testWorld.js';
-
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
 let stage: LightningStage;
 

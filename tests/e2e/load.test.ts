@@ -5,7 +5,7 @@ import { appendFileSync, readFileSync } from 'node:fs';
 import BetterSqlite3 from 'better-sqlite3';
 import { ChannelCredentials } from '@grpc/grpc-js';
 import { createChannel, createClient, type Channel, type Metadata } from 'nice-grpc';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 
 import { openAdmin, type AdminClient, type RpcConnection } from '../../src/buyer/rpcClient.js';
@@ -19,8 +19,6 @@ import {
 } from '../../src/gen/ln_liquid_swap/v1/swap.js';
 import { eventually, liquidMempool, startTestWorld, type TestWorld } from '../support/testWorld.js';
 import { keyOf } from '../unit/core/zkp.js';
-
-vi.setConfig({ testTimeout: 240_000, hookTimeout: 120_000 });
 
 const BUYERS = 64;
 const IN_STOCK = 20;

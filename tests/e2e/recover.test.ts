@@ -2,7 +2,7 @@
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 import type { PurchaseRecord } from '../../src/buyer/record.js';
 import { openAdmin, type AdminClient, type RpcConnection } from '../../src/buyer/rpcClient.js';
@@ -19,8 +19,6 @@ import {
   type TestBuyer,
   type TestWorld,
 } from '../support/testWorld.js';
-
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
 
 let world: TestWorld;
 /** A new one each time: an old connection would wait longer and longer for a seller that was stopped for long. */

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { openAdmin, type AdminClient, type RpcConnection } from '../../src/buyer/rpcClient.js';
 import type { GetStatusResponse } from '../../src/gen/ln_liquid_swap/v1/admin.js';
@@ -18,8 +18,6 @@ import {
   type TestBuyer,
   type TestWorld,
 } from '../support/testWorld.js';
-
-vi.setConfig({ testTimeout: 90_000 });
 
 let world: TestWorld;
 let buyer: TestBuyer;

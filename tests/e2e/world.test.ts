@@ -77,7 +77,7 @@ function isAlive(pid: number): boolean {
 }
 
 async function until(what: string, isTrue: () => boolean): Promise<void> {
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + 30_000;
   while (!isTrue()) {
     if (Date.now() > deadline) throw new Error(`expected ${what} within 10 s`);
     await delay(20);
@@ -115,7 +115,7 @@ describe('a world', () => {
     await delay(0);
     const height = async (): Promise<number> =>
       ((await control('status')) as { liquid: { height: number } }).liquid.height;
-    const deadline = Date.now() + 10_000;
+    const deadline = Date.now() + 30_000;
     while ((await height()) < before.liquid.height + 5) expect(Date.now()).toBeLessThan(deadline);
     await control('auto', 'liquid', '0');
   });

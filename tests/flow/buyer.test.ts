@@ -1,5 +1,5 @@
 /** The buyer against real programs: continued at every step, interrupted, refused, claimed from its kit alone. */
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { Buyer } from '../../src/buyer/buyer.js';
 import { claimFromKit } from '../../src/buyer/claimFromKit.js';
@@ -17,6 +17,7 @@ import { createLogger } from '../../src/log.js';
 import {
   driveTo,
   eventually,
+  mempoolFilled,
   openBuyer,
   startTestPurchase,
   startTestWorld,
@@ -24,8 +25,6 @@ import {
   type TestWorld,
 } from '../support/testWorld.js';
 import { whileMining } from '../support/whileMining.js';
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let world: TestWorld;
 let honest: TestBuyer;
@@ -112,6 +111,7 @@ describe('a purchase', () => {
 
   it('that is not paid ends unpaid when the seller has refunded', async () => {
     const record = await driveTo(honest, await startTestPurchase(world, honest), 'created');
+    await mempoolFilled(world, 'the funding');
     await world.mine(62);
     const end = await whileMining(world, driveTo(honest, record, 'claimed'));
     expect(end.progress).toMatchObject({ step: 'unpaid' });

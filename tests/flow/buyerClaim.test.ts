@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { claimFromKit } from '../../src/buyer/claimFromKit.js';
 import { claimKitFile, claimSource } from '../../src/buyer/claimStep.js';
@@ -16,8 +16,6 @@ import { displayHex, hex, satPerKvb, type Txid } from '../../src/core/units.js';
 import { ClaimStage, secretOf, type Claiming, type PaidOptions } from '../support/claimStage.js';
 import { eventually } from '../support/eventually.js';
 import { keyOf, preimageOf, refusal } from '../unit/core/zkp.js';
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const FINAL = 0xffff_ffff;
 const REPLACEABLE = 0xffff_fffd;

@@ -1,5 +1,5 @@
 /** Where the asset and the L-BTC of a whole purchase end up, with real programs. */
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { LIQUID_NETWORKS, encodeAddress } from '../../src/core/network.js';
 import { explicitOutput } from '../../src/core/funding.js';
@@ -18,8 +18,6 @@ import {
 } from '../support/testWorld.js';
 import { whileMining } from '../support/whileMining.js';
 import { keyOf } from '../unit/core/zkp.js';
-
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 const { policyAsset } = LIQUID_NETWORKS.regtest;
 const EXCHANGE = p2wpkhScriptPubKey(keyOf('exchange').pubkey);

@@ -1,14 +1,12 @@
 /** What strangers and miners may do to an HTLC on a real chain: coins that nobody asked for, spends that no mempool takes. */
 import { Transaction } from 'liquidjs-lib';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 import { p2wshScriptPubKey } from '../../src/core/htlc.js';
 import type { FundedSwap } from '../../src/core/swap.js';
 import { parseTransaction, rawOf } from '../../src/core/tx.js';
 import { outpointKey, type AssetId } from '../../src/core/units.js';
 import { EngineWorld } from '../support/engineWorld.js';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 async function openShop(): Promise<EngineWorld> {
   const world = await EngineWorld.open();

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { Buyer } from '../../src/buyer/buyer.js';
 import { readRecord } from '../../src/buyer/dataDir.js';
@@ -26,8 +26,6 @@ import {
   type TestWorld,
 } from '../support/testWorld.js';
 import { whileMining } from '../support/whileMining.js';
-
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
 let world: TestWorld;
 let own: TestBuyer;

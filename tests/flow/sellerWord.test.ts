@@ -1,5 +1,5 @@
 /** A seller that goes back on its word over a restart of the buyer: left before paying, and only news afterwards. */
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { readRecord } from '../../src/buyer/dataDir.js';
 import type { PurchaseRecord, Step } from '../../src/buyer/record.js';
@@ -17,8 +17,6 @@ import {
   type TestWorld,
 } from '../support/testWorld.js';
 import { whileMining } from '../support/whileMining.js';
-
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
 
 let world: TestWorld;
 let own: TestBuyer;

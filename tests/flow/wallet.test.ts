@@ -90,7 +90,7 @@ async function synced(condition: () => boolean): Promise<void> {
   await vi.waitFor(async () => {
     await wallet.sync();
     expect(condition()).toBe(true);
-  }, 5_000);
+  }, 30_000);
 }
 
 const balance = (asset: AssetId, of = wallet): bigint =>
@@ -209,7 +209,7 @@ describe('a wallet', () => {
     await server.close();
     await vi.waitFor(() => {
       expect(changes.at(-1)?.kind).toBe('disconnected');
-    });
+    }, 30_000);
     sandbox.faucet({ scriptPubKey, amount: 7_000n });
     sandbox.mine(3);
     server = await listenElectrum(sandbox, { host: '127.0.0.1', port: server.port });

@@ -11,7 +11,7 @@ import type { Lie } from './lie.js';
 import { Stage } from './stage.js';
 import type { Row } from './tableReporter.js';
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 300_000 });
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
 /** Told to the program itself; each is refused at once, without the patience that blocks could reward. */
 const TO_THE_PROGRAM = [

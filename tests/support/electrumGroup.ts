@@ -11,7 +11,7 @@ import { headerVector, ServerFault, startHostileElectrum, type HostileElectrum }
 export const SCRIPT = Buffer.from(`0014${'11'.repeat(20)}`, 'hex');
 
 /** How long a server may stay silent in these tests. */
-export const SILENCE_MS = 300;
+export const SILENCE_MS = 1_200;
 
 /** An explicit transaction that pays SCRIPT; `n` makes another one. */
 export function transactionOf(n: number): { readonly id: Txid; readonly raw: Buffer } {
@@ -65,7 +65,7 @@ export async function startGroup(options: {
     timeouts: {
       connectMs: 1_000,
       requestMs: SILENCE_MS,
-      reconnectWaitMs: options.reconnectWaitMs ?? 1_000,
+      reconnectWaitMs: options.reconnectWaitMs ?? 3_000,
       retryMinMs: options.retryMs ?? 10,
       retryMaxMs: options.retryMs ?? 40,
     },

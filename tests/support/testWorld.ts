@@ -26,6 +26,9 @@ import type { WorldFile } from '../../src/sandbox/world/worldFile.js';
 import { isOnEsplora } from './chainSource.js';
 import { makeTempDir } from './tempDir.js';
 
+/** On a busy machine; nothing waits so long while all is well. */
+const DRIVE_MS = 120_000;
+const DEADLINE_MS = 90_000;
 const SANDBOX = fileURLToPath(new URL('../../dist/sandbox/main.js', import.meta.url));
 
 export type TestWorld = {
@@ -140,7 +143,11 @@ export function driveTo(
   record: PurchaseRecord,
   until: NonNullable<DriveOptions['until']>,
 ): Promise<PurchaseRecord> {
-  return drivePurchase(buyer, record.number, { until, signal: AbortSignal.timeout(40_000), onEvent: () => undefined });
+  return drivePurchase(buyer, record.number, {
+    until,
+    signal: AbortSignal.timeout(DRIVE_MS),
+    onEvent: () => undefined,
+  });
 }
 
 /**
@@ -157,7 +164,11 @@ export async function liquidMempool(world: TestWorld): Promise<number> {
 }
 
 /** Waits for a condition with a deadline. */
-export async function eventually<T>(what: string, ask: () => Promise<T | undefined>, deadlineMs = 30_000): Promise<T> {
+export async function eventually<T>(
+  what: string,
+  ask: () => Promise<T | undefined>,
+  deadlineMs = DEADLINE_MS,
+): Promise<T> {
   const end = Date.now() + deadlineMs;
   let last: unknown;
   while (Date.now() < end) {

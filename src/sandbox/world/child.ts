@@ -7,7 +7,7 @@ import { z } from 'zod';
 
 import { WorldError } from '../problem.js';
 
-const READY_TIMEOUT_MS = 30_000;
+const READY_TIMEOUT_MS = 120_000;
 const STOP_TIMEOUT_MS = 8_000;
 const SHOWN_LOG_LINES = 5;
 const PRELOAD = new URL('./exitWithParent.js', import.meta.url).href;

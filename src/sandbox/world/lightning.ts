@@ -12,7 +12,7 @@ const FUNDING_SAT = 50_000_000n;
 /** The seller needs coins of its own to bump a commitment transaction. */
 const RESERVE_SAT = 10_000_000n;
 const CHANNEL_DEPTH = 6;
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 120_000;
 
 /** A running node. */
 export type NodeEndpoint = Endpoint & { readonly nodeId: string; readonly p2p: string };

@@ -1,9 +1,13 @@
 /** TCP ports that stay the same over restarts of a world, as long as nobody else took them meanwhile. */
+import { randomInt } from 'node:crypto';
 import { createServer, type Server } from 'node:net';
 
 import { WorldError } from '../problem.js';
 
 const HOST = '127.0.0.1';
+/** Below the ports that systems give to connections: none of those takes one while its program is down. */
+const LASTING = { least: 12_000, count: 20_000 };
+const ATTEMPTS = 5;
 
 /**
  * A free port for each name: the remembered one if it is still free.
@@ -18,7 +22,7 @@ export async function choosePorts<Name extends string>(
   const chosen: Partial<Record<Name, number>> = {};
   try {
     for (const name of names) {
-      const server = (await hold(remembered[name] ?? 0)) ?? (await hold(0));
+      const server = await holdOne(remembered[name]);
       const address = server?.address();
       if (server === undefined || typeof address !== 'object' || address === null) {
         throw new WorldError('failed', `ports: expected a free port on ${HOST}, found none`);
@@ -30,6 +34,15 @@ export async function choosePorts<Name extends string>(
     await Promise.all(held.map(release));
   }
   return chosen as Record<Name, number>;
+}
+
+async function holdOne(remembered: number | undefined): Promise<Server | undefined> {
+  const candidates = Array.from({ length: ATTEMPTS }, () => LASTING.least + randomInt(LASTING.count));
+  for (const port of [remembered ?? candidates[0] ?? 0, ...candidates, 0]) {
+    const server = await hold(port);
+    if (server !== undefined) return server;
+  }
+  return undefined;
 }
 
 function hold(port: number): Promise<Server | undefined> {

@@ -9,7 +9,7 @@ import { waitFor } from './wait.js';
 const COINS_PER_ASSET = 4;
 /** Depth at which a deposit is spendable. */
 const DEPOSIT_DEPTH = 2;
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 120_000;
 
 /** How much of an asset the seller gets, smallest units, and in how many coins. */
 export type StockItem = { readonly assetId: string; readonly amount: bigint; readonly coins?: number };

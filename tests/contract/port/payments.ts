@@ -114,7 +114,7 @@ export function paymentSuite(scene: Scene, { payer, payee }: Backend): void {
 
   describe('the expiry of an invoice', () => {
     it('that comes before the payment gives it back, or leaves it to the caller', async () => {
-      const { invoice, paymentHash } = await scene.newInvoice({ expirySecs: 1 });
+      const { invoice, paymentHash } = await scene.newInvoice({ expirySecs: 3 });
       scene.world.freeze('payee', true);
       const payment = scene.payer.pay(payRequest(invoice.bolt11));
       await scene.until('expiry', () => Promise.resolve(Date.now() / 1000 > invoice.expiresAt));
@@ -132,7 +132,7 @@ export function paymentSuite(scene: Scene, { payer, payee }: Backend): void {
       expect(cancelReason).toBe(late.state === 'HELD' ? payee.cancelReasons.whileHeld : payee.cancelReasons.expired);
     });
     it('does not touch a payment that is held', async () => {
-      const { held, paymentHash, preimage, payment } = await scene.heldInvoice({}, { expirySecs: 2 });
+      const { held, paymentHash, preimage, payment } = await scene.heldInvoice({}, { expirySecs: 6 });
       await scene.until('expiry', () => Promise.resolve(Date.now() / 1000 > held.expiresAt + 1));
       expect(await scene.payee.lookupInvoice(paymentHash)).toMatchObject({ state: 'HELD', expiresAt: held.expiresAt });
       await scene.payee.settleInvoice(preimage);

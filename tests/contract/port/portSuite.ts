@@ -2,7 +2,7 @@
  * The contract of the Lightning port (src/lightning/node.ts), for every kind of node. What a backend does in its own way
  * is one of its traits, which are asserted here.
  */
-import { beforeAll, describe, vi } from 'vitest';
+import { beforeAll, describe } from 'vitest';
 
 import { OURS, ranAgainst } from '../../support/interoperability.js';
 import { frozenSuite } from './frozen.js';
@@ -17,7 +17,6 @@ import { timedOutSuite } from './timedOut.js';
 import { vanishedPayerSuite } from './vanishedPayer.js';
 import { watchSuite } from './watch.js';
 
-const PATIENCE = { testTimeout: 120_000, hookTimeout: 180_000 };
 const LONE_CHANNEL: ChannelOptions = {
   from: 'payer',
   to: 'payee',
@@ -33,7 +32,6 @@ function record(scene: Scene, { payer, payee }: Backend, what: string): void {
 
 /** Nodes and channels for `portSuite`. `other` stands beside payer and payee. */
 export function portScene(backend: Backend): Scene {
-  vi.setConfig(PATIENCE);
   return openScene(backend, [
     { from: 'payer', to: 'payee', capacitySats: 2_000_000n, pushMsat: 500_000_000n },
     { from: 'other', to: 'payee', capacitySats: 1_000_000n },
@@ -55,7 +53,6 @@ export function portSuite(scene: Scene, backend: Backend): void {
 
 /** Two nodes with one channel, for the promises that outlive their processes. */
 export function portRestartScene(backend: Backend): Scene {
-  vi.setConfig(PATIENCE);
   return openScene(backend, [LONE_CHANNEL]);
 }
 

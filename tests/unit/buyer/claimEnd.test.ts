@@ -50,6 +50,9 @@ const sideOf = (chains: ChainSide['chains'], over: Partial<ChainSide> = {}): Cha
   ...over,
 });
 
+/** Long enough for one look of a busy machine, and shorter than the pause before the next. */
+const LOOK_MS = 1_000;
+
 /** Follows the claim for one look. */
 async function follow(side: ChainSide): Promise<{ kind: string; troubles: string[] }> {
   const troubles: string[] = [];
@@ -63,7 +66,7 @@ async function follow(side: ChainSide): Promise<{ kind: string; troubles: string
   });
   setTimeout(() => {
     stop.abort();
-  }, 200);
+  }, LOOK_MS);
   return { kind: (await ended).kind, troubles };
 }
 

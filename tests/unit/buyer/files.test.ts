@@ -111,7 +111,7 @@ describe('a lock', () => {
         catch (error) { if (error.code !== 'version_conflict') throw error; }
       }
       console.log(taken.join(' '));
-      setTimeout(() => undefined, 1_500); // whoever took one lives on
+      setTimeout(() => undefined, 4_000); // whoever took one lives on
     `;
     const outputs = Array.from({ length: processes }, async () => await output(program));
     const taken = (await Promise.all(outputs)).flatMap((text) => text.trim().split(' ').filter(Boolean).map(Number));

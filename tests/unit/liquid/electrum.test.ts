@@ -43,8 +43,8 @@ let changes: ChainChange[];
 function connect(servers: readonly string[], options: Partial<ElectrumOptions> = {}): LiquidChain {
   const timeouts = {
     connectMs: 1_000,
-    requestMs: 300,
-    reconnectWaitMs: 1_500,
+    requestMs: 1_500,
+    reconnectWaitMs: 5_000,
     retryMinMs: 10,
     retryMaxMs: 40,
     pingMs: 60_000,
@@ -60,7 +60,7 @@ const changesOf = (kind: ChainChange['kind']): ChainChange[] => changes.filter((
 const until = async (condition: () => boolean): Promise<void> => {
   await vi.waitFor(() => {
     expect(condition()).toBe(true);
-  }, 5_000);
+  }, 30_000);
 };
 const notifyAll = (method: string, params: unknown): void => {
   for (const connection of server.connections) connection.notify(method, params);

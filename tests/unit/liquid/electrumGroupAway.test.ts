@@ -18,7 +18,7 @@ import { ServerFault, SILENCE, type HostileElectrum } from '../../support/hostil
 const FUNDING = transactionOf(0);
 const EXPECTED = [{ txid: FUNDING.id, height: 432 }];
 /** What the other servers' absence may cost a question, with room for a slow machine. */
-const SHORT_MS = 250;
+const SHORT_MS = 900;
 const NOWHERE = 'tcp://127.0.0.1:1';
 
 let group: Group;
@@ -124,9 +124,9 @@ describe('a server that fails a question', () => {
 
 describe('servers that are away', () => {
   it('hold up the first question for a while, and none after it', async () => {
-    await restart({ count: 1, extraUrls: [NOWHERE], reconnectWaitMs: 600 });
+    await restart({ count: 1, extraUrls: [NOWHERE], reconnectWaitMs: 1_500 });
     showHistory(honest, [[FUNDING.id, 432]]);
-    expect((await timed(group.chain.history(SCRIPT))).ms).toBeGreaterThan(500);
+    expect((await timed(group.chain.history(SCRIPT))).ms).toBeGreaterThan(1_300);
     for (let i = 0; i < 5; i += 1) {
       const { value, ms } = await timed(group.chain.history(SCRIPT));
       expect(value).toEqual(EXPECTED);
@@ -167,9 +167,9 @@ describe('servers that are away', () => {
   });
 
   it('all of them hold up a question for the wait of the group, not for that of each server too', async () => {
-    await restart({ count: 0, extraUrls: [NOWHERE, 'tcp://127.0.0.1:2'], reconnectWaitMs: 1_000 });
+    await restart({ count: 0, extraUrls: [NOWHERE, 'tcp://127.0.0.1:2'], reconnectWaitMs: 3_000 });
     await group.chain.tips().catch(() => undefined);
-    expect((await timed(group.chain.tips().catch(() => undefined))).ms).toBeLessThan(1_700);
+    expect((await timed(group.chain.tips().catch(() => undefined))).ms).toBeLessThan(5_000);
   });
 
   it('all of them for a moment: a question waits for the first to come back', async () => {
