@@ -17,12 +17,14 @@ import { HOST, type Layout, layoutOf, type LightningChain, PORT_NAMES } from './
 import { joinNodes, type NodeEndpoint } from './lightning.js';
 import { lockWorld } from './lock.js';
 import { Miner } from './miner.js';
+import { awaitOpening } from './opening.js';
 import { choosePorts } from './ports.js';
 import { type AllFiles, programsOf } from './programs.js';
 import {
   DEMO_ASSET,
   issueAsset,
   saveState,
+  sellerAdmin,
   startProgram,
   type World,
   writeSellerConfig,
@@ -141,6 +143,10 @@ async function startAll(world: World, { withSwapd, report }: WorldOptions): Prom
     joinNodes(world.chains.bitcoin, endpointOf(world, 'seller'), endpointOf(world, 'buyer')),
     ...(withSwapd ? [startProgram(world, 'swapd')] : []),
   ]);
+  const problem = withSwapd
+    ? await awaitOpening(sellerAdmin(world), () => world.chains.liquid.tip().height)
+    : undefined;
+  if (problem !== undefined) report(`the seller takes no orders yet: ${problem}`);
 }
 
 /** The asset for sale, and the seller's configuration. */

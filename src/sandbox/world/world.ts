@@ -7,6 +7,7 @@ import { type WorldAsset, type WorldState, writePrivateFile } from './files.js';
 import { HOST, type Layout, type Ports, programDir } from './layout.js';
 import type { Miner } from './miner.js';
 import type { AllFiles, Programs } from './programs.js';
+import type { Endpoint } from './grpc.js';
 import { stockSeller } from './stock.js';
 import type { WorldFile, WorldNode } from './worldFile.js';
 
@@ -65,11 +66,17 @@ export async function startProgram(world: World, name: ProcessName): Promise<voi
   world.state.nodeIds[name === 'lnnoded-seller' ? 'seller' : 'buyer'] = ready.node_id;
 }
 
+/** The operator's interface of the seller. */
+export const sellerAdmin = ({ ports, files }: World): Endpoint => ({
+  address: `${HOST}:${ports.swapd_admin}`,
+  tokenFile: files.swapd.tokenFile,
+});
+
 async function stockOnce(world: World): Promise<void> {
-  const { state, chains, files, ports } = world;
+  const { state, chains } = world;
   const asset = state.assets[DEMO_ASSET.ticker];
   if (state.isStocked || asset === undefined) return;
-  await stockSeller(chains.liquid, { address: `${HOST}:${ports.swapd_admin}`, tokenFile: files.swapd.tokenFile }, [
+  await stockSeller(chains.liquid, sellerAdmin(world), [
     { assetId: asset.id, amount: parseUnits(STOCK_UNITS, asset.precision) },
     { assetId: chains.liquid.policyAsset, amount: parseUnits(STOCK_LBTC, BITCOIN_PRECISION) },
   ]);
