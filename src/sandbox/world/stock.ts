@@ -6,13 +6,14 @@ import { connectAdmin, type AdminClient, type Endpoint } from './grpc.js';
 import type { LiquidSide } from './liquid.js';
 import { waitFor } from './wait.js';
 
-const COINS_PER_ASSET = 4;
+/** More than the swaps that are made at once in a sandbox. */
+const COINS_PER_ASSET = 8;
 /** Depth at which a deposit is spendable. */
 const DEPOSIT_DEPTH = 2;
 const DEADLINE_MS = 120_000;
 
-/** How much of an asset the seller gets, smallest units, and in how many coins. */
-export type StockItem = { readonly assetId: string; readonly amount: bigint; readonly coins?: number };
+/** How much of an asset the seller gets, smallest units. */
+export type StockItem = { readonly assetId: string; readonly amount: bigint };
 
 /** Sends coins to the seller's wallet, makes them spendable and waits until the seller says so. */
 export async function stockSeller(liquid: LiquidSide, admin: Endpoint, items: readonly StockItem[]): Promise<void> {
@@ -21,8 +22,8 @@ export async function stockSeller(liquid: LiquidSide, admin: Endpoint, items: re
     const before = await waitFor('the seller to answer', DEADLINE_MS, () => balances(client));
     const { address } = await client.newAddress({});
     for (const item of items) {
-      for (let coin = 0; coin < coinsOf(item); coin++) {
-        liquid.faucet({ address, assetId: item.assetId, amount: coinOf(item) });
+      for (let coin = 0; coin < COINS_PER_ASSET; coin++) {
+        liquid.faucet({ address, assetId: item.assetId, amount: item.amount / BigInt(COINS_PER_ASSET) });
         await nextTurn(); // blinding is slow: let the seller look at one coin while the next is made
       }
     }
@@ -38,9 +39,7 @@ export async function stockSeller(liquid: LiquidSide, admin: Endpoint, items: re
 }
 
 /** The seller keeps some L-BTC for fees, less than a coin, and does not call it available. */
-const allButOneCoin = (item: StockItem): bigint => item.amount - coinOf(item);
-const coinsOf = ({ coins = COINS_PER_ASSET }: StockItem): number => coins;
-const coinOf = (item: StockItem): bigint => item.amount / BigInt(coinsOf(item));
+const allButOneCoin = ({ amount }: StockItem): bigint => amount - amount / BigInt(COINS_PER_ASSET);
 
 type Balances = ReadonlyMap<string, bigint>;
 

@@ -24,8 +24,6 @@ import type { LiquidWorld } from './swapWorld.js';
 const LOG_LINES = 200;
 const STOCK_ASSET = 8_000_000_000_000n;
 const STOCK_LBTC = 80_000_000n;
-/** Six swaps may be open at a time, and the change of one is not to be waited for by another. */
-const COINS = 8;
 
 export type SwapNode = LnnodedProgram | LndProgram;
 
@@ -101,8 +99,8 @@ export async function startSwapSeller(
   });
   await process.up();
   await stockSeller(liquid.chain, { address: adminAddress, tokenFile: files.tokenFile }, [
-    { assetId: liquid.asset, amount: STOCK_ASSET, coins: COINS },
-    { assetId: liquid.chain.policyAsset, amount: STOCK_LBTC, coins: COINS },
+    { assetId: liquid.asset, amount: STOCK_ASSET },
+    { assetId: liquid.chain.policyAsset, amount: STOCK_LBTC },
   ]);
   return {
     node,
