@@ -29,8 +29,13 @@ import { eventually, type TestWorld } from './testWorld.js';
 const UNTIL_UNPAYABLE = 31;
 /** A look at one swap from outside, this often: the seller allows a caller 1,200 a minute, tests and buyer included. */
 const WATCH_MS = 100;
-/** Everything is looked up again at every block; one comes this often while a test waits. */
+/** Everything is looked up again at every block; this is the pause before each while a test waits. */
 const NUDGE_MS = 700;
+/** After so many blocks of one wait they come slowly: each brings the refund nearer. */
+const QUICK_NUDGES = 8;
+const SLOW_NUDGE_MS = 3_000;
+/** The next block comes all the same when the seller has not seen the last one within this time: it may be away. */
+const SEEN_MS = 5_000;
 
 /** A swap whose funding is deep enough and whose invoice the buyer has verified. */
 export type Bought = {
@@ -180,16 +185,31 @@ async function rowWhen(
 export const paymentIs = (stage: LightningStage, swap: { readonly id: string }, payment: string): Promise<SwapRow> =>
   rowWhen(stage, swap, `payment ${payment}`, (row) => row.payment === payment);
 
-/** Makes a Liquid block now and then until the promise is settled. */
+/** Makes a Liquid block now and then until the promise is settled, each when the seller has seen the one before. */
 async function during<T>(stage: LightningStage, work: Promise<T>): Promise<T> {
-  const nudge = setInterval(() => {
-    stage.world.mine(1).catch(() => undefined);
-  }, NUDGE_MS);
-  try {
-    return await work;
-  } finally {
-    clearInterval(nudge);
+  const over = new AbortController();
+  const end = (): void => {
+    over.abort();
+  };
+  work.then(end, end);
+  for (let blocks = 0; !over.signal.aborted; blocks += 1) {
+    const pauseMs = blocks < QUICK_NUDGES ? NUDGE_MS : SLOW_NUDGE_MS;
+    const paused = delay(pauseMs, undefined, { signal: over.signal });
+    await paused.then(() => mineSeen(stage, over.signal)).catch(() => undefined);
   }
+  return await work;
+}
+
+/** Makes a Liquid block, and waits until the seller has seen it. */
+async function mineSeen(stage: LightningStage, signal: AbortSignal): Promise<void> {
+  await stage.world.mine(1);
+  const { height } = await liquidStatus(stage);
+  const isSeen = async (): Promise<true | undefined> => {
+    if (signal.aborted || (await stage.admin.getStatus({})).liquidHeight >= height) return true;
+    await delay(WATCH_MS);
+    return undefined;
+  };
+  await eventually('a seller at the tip', isSeen, SEEN_MS);
 }
 
 /** Waits until a call came so many times more. */
