@@ -11,6 +11,10 @@ import {
   type LightningWorld,
   type Peer,
 } from '../support/lightningWorld.js';
+import { LNNODED } from '../support/lnnodedPortWorld.js';
+
+/** A payer that is silent for so long waits for a block. */
+const ANSWER_MS = 20_000;
 
 let world: LightningWorld;
 let payer: Peer;
@@ -43,10 +47,15 @@ const lookup = async (hash: PaymentHash) => {
   return invoice;
 };
 
-/** Mines one by one, with time for the payer to answer each block: a transaction, or, most often, nothing. */
-async function mineAnswered(blocks: number): Promise<void> {
-  for (let i = 0; i < blocks; i += 1) {
-    await eventually('an answer', () => world.chain.mempoolTxids().length > 0, 500).catch(() => undefined);
+/** Mines what the payer sends, the commitment and then the timeout, until no HTLC is left; a block too many does no harm. */
+async function mineTimeout(): Promise<void> {
+  const isOver = async (): Promise<boolean> => {
+    const { channels } = await payer.client.listChannels({});
+    return channels.every(({ pendingHtlcs }) => pendingHtlcs === 0);
+  };
+  while (!(await isOver())) {
+    const isNext = async (): Promise<boolean> => world.chain.mempoolTxids().length > 0 || (await isOver());
+    await eventually('an answer', isNext, ANSWER_MS).catch(() => undefined);
     await world.mine(1);
   }
 }
@@ -74,19 +83,20 @@ async function takenBack() {
     const { channels } = await payer.client.listChannels({});
     return channels.every(({ state }) => state === ChannelState.SWEEPING);
   });
-  await mineAnswered(4);
+  await mineTimeout();
 
   await world.resume('payee');
   await world.caughtUp();
   expect(await lookup(paymentHash)).toMatchObject({ isHtlcPending: true, isTimedOutOnChain: true });
-  return { paymentHash, fine: fine.paymentHash };
+  return { paymentHash, expiry: deadline + LNNODED.givesBackBlocksEarly };
 }
 
 describe('a settled payment that its payer timed out on the chain while the node was down', () => {
   it('is taken after all when a reorg undoes the timeout', async () => {
-    const { paymentHash } = await takenBack();
+    const { paymentHash, expiry } = await takenBack();
     await world.halt('payer', 'SIGKILL');
-    world.chain.reorg(12); // to below the expiry: the timeout is not valid there and is forgotten
+    // To below the expiry: the timeout is not valid there and is forgotten.
+    world.chain.reorg(world.chain.tip.height - expiry + 5);
     await world.caughtUp();
     expect(await lookup(paymentHash)).toMatchObject({ isHtlcPending: true, isTimedOutOnChain: false });
     await eventually('the claim', () => world.chain.mempoolTxids().length > 0, 45_000);

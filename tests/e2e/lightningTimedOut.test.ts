@@ -22,6 +22,9 @@ import {
 } from '../support/lightningStage.js';
 import { eventually } from '../support/testWorld.js';
 
+/** A node that is silent for so long waits for a block. */
+const ANSWER_MS = 20_000;
+
 let stage: LightningStage;
 
 beforeAll(async () => {
@@ -51,14 +54,18 @@ async function takeBack(expiry: number): Promise<void> {
       await mineBitcoin(1);
       return undefined;
     });
+    // The commitment, then the timeout, until no HTLC is left; a block too many does no harm.
+    const isOver = async (): Promise<boolean> => {
+      const { channels } = await client.listChannels({});
+      return channels.every(({ pendingHtlcs }) => pendingHtlcs === 0);
+    };
+    while (!(await isOver())) {
+      const isNext = async (): Promise<boolean> => (await bitcoin()).mempool > 0 || (await isOver());
+      await eventually('a transaction', async () => (await isNext()) || undefined, ANSWER_MS).catch(() => undefined);
+      await mineBitcoin(1);
+    }
   } finally {
     close();
-  }
-  // The commitment, then the timeout, each in a block; a block too many does no harm.
-  for (let block = 0; block < 4; block += 1) {
-    const isWaiting = async (): Promise<true | undefined> => ((await bitcoin()).mempool > 0 ? true : undefined);
-    await eventually('a transaction', isWaiting, 1000).catch(() => undefined);
-    await mineBitcoin(1);
   }
 }
 
