@@ -114,7 +114,7 @@ describe('waiting for an invoice', () => {
   it('ends at its timeout, not for a held payment, nor for changes of others', async () => {
     const { paymentHash, preimage } = newSecret();
     const { bolt11 } = await payee.port.createHoldInvoice(invoiceRequest(paymentHash));
-    const waiting = wait(Buffer.from(paymentHash, 'hex'), 2);
+    const waiting = wait(Buffer.from(paymentHash, 'hex'), 6); // both payments arrive before
     const payment = pay(bolt11);
     await pay((await newInvoice()).bolt11);
     expect(await waiting).toMatchObject({ isTimedOut: true, invoice: { state: InvoiceState.HELD } });
