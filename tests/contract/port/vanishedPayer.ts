@@ -5,18 +5,15 @@ import { eventually } from '../../support/eventually.js';
 import type { Backend } from './portWorld.js';
 import { AMOUNT_MSAT, type Scene } from './scene.js';
 
-/** A node that has nothing to say for so long waits for blocks; so many come then. */
-const SILENCE_MS = 1000;
+/** A node that has nothing to say for a while waits for blocks; so many come then. */
 const SILENT_BLOCKS = 5;
-
-/** Mines what the nodes have to say, and more if that is nothing. */
-async function mineAnswer({ world }: Scene): Promise<void> {
-  const isAnswered = eventually('a transaction', async () => (await world.mempoolSize()) > 0, SILENCE_MS);
-  await world.mine(await isAnswered.then(() => 1).catch(() => SILENT_BLOCKS));
-}
+/** All its silences last no longer than this, for as many blocks as it may need. */
+const SILENCES_MS = 60_000;
 
 /** Leaves the channel closed. */
 export function vanishedPayerSuite(scene: Scene, { payee }: Backend): void {
+  const silenceMs = (SILENCES_MS * SILENT_BLOCKS) / payee.resolvedAfterBlocks.most;
+
   describe('a payer that vanished', () => {
     it('has paid all the same: the settled payment is taken on the chain, and the payer finds it there', async () => {
       const { world } = scene;
@@ -35,10 +32,13 @@ export function vanishedPayerSuite(scene: Scene, { payee }: Backend): void {
       await world.mine(1);
       await scene.until('the channel closed', async () => (await world.mempoolSize()) > 0);
       expect(await isPending()).toBe(true); // nothing of it is in a block
+      // What the node has to say goes into a block, and more come if that is nothing.
+      const isAnswered = async (): Promise<boolean> => (await world.mempoolSize()) > 0 || (await isPending()) === false;
       let blocks = 0;
       while ((await isPending()) !== false) {
         expect(blocks).toBeLessThan(payee.resolvedAfterBlocks.most);
-        await mineAnswer(scene);
+        const answer = eventually('an answer', isAnswered, silenceMs);
+        await world.mine(await answer.then(() => 1).catch(() => SILENT_BLOCKS));
         blocks = (await world.tipHeight()) - closesAt;
       }
       expect(blocks).toBeGreaterThanOrEqual(payee.resolvedAfterBlocks.least);
