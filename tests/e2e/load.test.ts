@@ -95,6 +95,11 @@ async function stockUp(): Promise<void> {
     await inStock(assetId, before - FEES_SAT);
   }
   expect(await available(asset)).toBe(BigInt(IN_STOCK) * AMOUNT);
+  await eventually('all of it for sale', async () => {
+    const { offers } = await client().listOffers({});
+    const found = offers.find((each) => asset.equals(each.assetId))?.availableAssetAmount;
+    return found === BigInt(IN_STOCK) * AMOUNT || undefined;
+  });
 }
 
 async function request(n: number): Promise<CreateSwapRequest> {
