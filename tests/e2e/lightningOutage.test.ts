@@ -106,6 +106,10 @@ describe('calls that are never answered', () => {
     await paymentIs(stage, settled, 'SETTLING');
     await paymentIs(stage, canceled, 'CANCELING');
     await eventually('the order', () => Promise.resolve(orders[0]));
+    const isAsked = (method: NodeMethod, { hash }: Bought): boolean => stage.lightning.count(method, hash) > 0;
+    await eventually('both decisions at the node', () =>
+      Promise.resolve((isAsked('settleInvoice', settled) && isAsked('cancelInvoice', canceled)) || undefined),
+    );
 
     // From now on nobody hears of the node itself, its channels or its changes either.
     const before = rules.fate;
