@@ -23,6 +23,7 @@ import { startWorld, type DemoWorld } from './world.js';
 
 const TICKER = 'USDT';
 const UNITS = 25n;
+
 const formatUnits = (amount: bigint, precision: number): string => {
   const digits = (amount < 0n ? -amount : amount).toString().padStart(precision + 1, '0');
   return `${amount < 0n ? '-' : ''}${digits.slice(0, -precision)}.${digits.slice(-precision)}`;

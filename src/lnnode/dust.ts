@@ -26,8 +26,15 @@ export const partsOf = (manager: ldk.ChannelManager, hash: PaymentHash): HeldPar
       .map((htlc) => ({ amountMsat: htlc.get_amount_msat(), isDust: flag(htlc.get_is_dust()) })),
   );
 
-/** What is left of a payment without the parts that could not be taken on the chain. */
-export const takeableMsat = (amountMsat: bigint, parts: readonly HeldPart[]): bigint =>
-  parts
-    .filter((part) => part.isDust || part.amountMsat < LEAST_PART_MSAT)
-    .reduce((left, part) => left - part.amountMsat, amountMsat);
+const sumOf = (parts: readonly HeldPart[]): bigint => parts.reduce((sum, part) => sum + part.amountMsat, 0n);
+
+/**
+ * What of a payment is sure to be takeable on the chain. A part that no channel lists any more is not; nor does another
+ * HTLC with the same hash make up for one in dust.
+ */
+export function takeableMsat(amountMsat: bigint, parts: readonly HeldPart[]): bigint {
+  const isDust = (part: HeldPart): boolean => part.isDust || part.amountMsat < LEAST_PART_MSAT;
+  const withoutDust = amountMsat - sumOf(parts.filter(isDust));
+  const listed = sumOf(parts.filter((part) => !isDust(part)));
+  return listed < withoutDust ? listed : withoutDust;
+}

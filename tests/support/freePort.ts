@@ -2,9 +2,9 @@
 import { randomInt } from 'node:crypto';
 import { createServer, type AddressInfo } from 'node:net';
 
+import { LASTING_PORTS } from '../../src/sandbox/world/ports.js';
+
 const ATTEMPTS = 5;
-/** Below the ports that systems give to connections. */
-const LASTING = { least: 12_000, count: 20_000 };
 
 /** A port of the loopback that was free a moment ago; 0: any. */
 function freePort(wanted = 0): Promise<number> {
@@ -24,7 +24,7 @@ function freePort(wanted = 0): Promise<number> {
 export async function lastingPort(): Promise<number> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await freePort(LASTING.least + randomInt(LASTING.count));
+      return await freePort(LASTING_PORTS.least + randomInt(LASTING_PORTS.count));
     } catch (error) {
       if (attempt === ATTEMPTS) throw error;
     }

@@ -6,7 +6,7 @@ import { WorldError } from '../problem.js';
 
 const HOST = '127.0.0.1';
 /** Below the ports that systems give to connections: none of those takes one while its program is down. */
-const LASTING = { least: 12_000, count: 20_000 };
+export const LASTING_PORTS = { least: 12_000, count: 20_000 };
 const ATTEMPTS = 5;
 
 /**
@@ -37,8 +37,8 @@ export async function choosePorts<Name extends string>(
 }
 
 async function holdOne(remembered: number | undefined): Promise<Server | undefined> {
-  const candidates = Array.from({ length: ATTEMPTS }, () => LASTING.least + randomInt(LASTING.count));
-  for (const port of [remembered ?? candidates[0] ?? 0, ...candidates, 0]) {
+  const candidates = Array.from({ length: ATTEMPTS }, () => LASTING_PORTS.least + randomInt(LASTING_PORTS.count));
+  for (const port of [...(remembered === undefined ? [] : [remembered]), ...candidates, 0]) {
     const server = await hold(port);
     if (server !== undefined) return server;
   }
